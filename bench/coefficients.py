@@ -1,0 +1,52 @@
+"""Prints the constants of csmooth/_kernels/_math.pxd and their largest errors.  Needs mpmath.
+
+The polynomials are Chebyshev fits, within a few per cent of minimax, whose coefficients are rounded to
+doubles; the error printed is that of the rounded polynomial, measured on 4001 points.
+"""
+
+import struct
+from collections.abc import Callable
+
+from mpmath import atanh, chebyfit, expm1, floor, linspace, log, mp, mpf, polyval, sqrt
+
+mp.dps = 50
+Function = Callable[[mpf], mpf]
+
+
+def fit(f: Function, low: mpf, high: mpf, degree: int, weight: Function) -> None:
+    """Prints the coefficients, the highest first, and max |weight·(f - polynomial)| as a power of two."""
+    coefficients = [float(c) for c in chebyfit(f, [low, high], degree + 1)]
+    points = [x for x in linspace(low, high, 4001) if x]
+    error = max(abs(weight(x) * (f(x) - polyval([mpf(c) for c in coefficients], x))) for x in points)
+    for c in coefficients:
+        print(f"    {c!r}")
+    print(f"    error 2**{float(log(error, 2)):.1f}")
+
+
+def entry(x: float, j: int) -> float:
+    """The double whose bits are those of x less j·2⁴⁸; vlookup() adds (16k + j)·2⁴⁸, so that the sum is 2ᵏx."""
+    (bits,) = struct.unpack("<q", struct.pack("<d", x))
+    return float(struct.unpack("<d", struct.pack("<q", bits - (j << 48)))[0])
+
+
+def main() -> None:
+    print("q of 2**f = 1 + f·q(f), |f| <= 1/32; error of 2**f:")
+    half = mpf(1) / 32 + mpf(2) ** -40
+    fit(lambda f: expm1(f * log(2)) / f if f else log(2), -half, half, 5, abs)
+
+    print("2**(j/16) and what rounding it left:")
+    for j in range(16):
+        exact = mpf(2) ** (mpf(j) / 16)
+        # A residue of 0 would turn into an arbitrary power of two; 2**-80 is as good as 0.
+        print(f"    {entry(float(exact), j)!r}, {entry(float(exact - float(exact)) or 2.0**-80, j)!r}")
+
+    print("r of log((1+q)/(1-q)) = 2q + q·z·r(z), z = q², for (1+q)/(1-q) in [√½, √2]; error of z·r:")
+    largest = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2
+    fit(lambda z: (2 * atanh(sqrt(z)) / sqrt(z) - 2) / z, mpf(10) ** -12, largest, 7, abs)
+
+    high = floor(log(2) * 2**40) / 2**40
+    print(f"log 2, in 40 bits and the rest:\n    {float(high)!r} {float(log(2) - high)!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Array-likes, dtypes, axes, masks, weights and outputs: the only place that validates.
+
+Everything is checked before any work is done, and nothing here copies an array: kernels see views whose kept axes
+come first, in order, and whose reduced axes come last, in order.
+"""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Axis: TypeAlias = int | tuple[int, ...] | None
+Dtype: TypeAlias = np.dtype[Any]
+
+FLOAT64 = np.dtype(np.float64)
+FLOAT32 = np.dtype(np.float32)
+
+
+class Operands(NamedTuple):
+    """What a kernel reduces, and what its result looks like."""
+
+    a: Array
+    weights: Array | None
+    where: Array | None  # elements that are False are left out,
+    mask: Array | None  # and those that are True here
+    kept: tuple[int, ...]  # axes of the broadcast input
+    reduced: tuple[int, ...]
+    shape: tuple[int, ...]  # of the result with the reduced axes of length 1
+    dtype: Dtype
+
+    def result_shape(self, keepdims: bool) -> tuple[int, ...]:
+        return self.shape if keepdims else tuple(self.shape[axis] for axis in self.kept)
+
+
+def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where: ArrayLike) -> Operands:
+    """Checks and arranges the input of a reduction."""
+    mask = np.ma.getmask(a)
+    array = np.asarray(a)
+    dtype = real_dtype(function, "a", array.dtype)
+    shape = array.shape
+    weights = None
+    if b is not None:
+        weights = np.asarray(b)
+        weights_dtype = real_dtype(function, "b", weights.dtype)
+        if not isinstance(b, int | float) or isinstance(b, np.generic):  # Python's numbers take the dtype of a
+            dtype = np.result_type(dtype, weights_dtype)
+        try:
+            shape = np.broadcast_shapes(shape, weights.shape)
+        except ValueError:
+            raise ValueError(
+                f"{function}: b of shape {weights.shape} does not broadcast against a of shape {shape}"
+            ) from None
+        if np.ma.getmask(b) is not np.ma.nomask:
+            mask = np.ma.mask_or(mask, np.broadcast_to(np.ma.getmaskarray(b), shape))
+    kept, reduced = split_axes(axis, len(shape))
+    order = kept + reduced
+
+    def arranged(operand: Array) -> Array:
+        if operand.shape != shape:
+            operand = np.broadcast_to(operand, shape)
+        return operand.transpose(order)
+
+    return Operands(
+        arranged(array),
+        None if weights is None else arranged(weights),
+        None if where is True else arranged(condition(function, where, shape)),
+        None if mask is np.ma.nomask else arranged(np.asarray(mask)),
+        kept,
+        reduced,
+        tuple([1 if axis in reduced else length for axis, length in enumerate(shape)]),
+        dtype,
+    )
+
+
+def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
+    """The dtype of the result for an argument of this dtype."""
+    if dtype == FLOAT64 or dtype == FLOAT32:
+        return dtype.newbyteorder("=")
+    if dtype.kind in "biu":
+        return FLOAT64
+    raise TypeError(f"{function}: {name} has dtype {dtype}; it must be float64, float32, an integer or bool")
+
+
+def split_axes(axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The kept and the reduced axes, each in order."""
+    if axis is None:
+        return (), tuple(range(ndim))
+    reduced = normalize_axis_tuple(axis, ndim or 1, "axis")
+    if ndim == 0:  # as NumPy, which lets axis 0 and -1 stand for none
+        return (), ()
+    kept = tuple([k for k in range(ndim) if k not in reduced])
+    return kept, tuple(sorted(reduced))
+
+
+def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """`where` as an array of bool."""
+    array = np.asarray(where)
+    if array.dtype != np.bool_:
+        raise TypeError(f"{function}: where has dtype {array.dtype}; it must be bool")
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(
+            f"{function}: where of shape {array.shape} does not broadcast to the shape of a, {shape}"
+        ) from None
+
+
+def parameter(function: str, name: str, value: ArrayLike, into: Operands) -> float | NDArray[np.float64]:
+    """A real number, or one for each output, without the reduced axes."""
+    if type(value) is float:
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
+    if array.ndim == 0:
+        return float(array)
+    try:
+        spread = np.broadcast_to(array.astype(np.float64), into.shape)
+    except ValueError:
+        raise ValueError(
+            f"{function}: {name} of shape {array.shape} does not broadcast to {into.shape}, "
+            "the shape of a with the reduced axes of length 1"
+        ) from None
+    return spread.squeeze(into.reduced)
+
+
+def scalar(function: str, name: str, value: Any) -> float | None:
+    """A real number, or None."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.ndim:
+        raise TypeError(f"{function}: {name} must be a real number, not {value!r}")
+    return float(array)
+
+
+class Output:
+    """Where a kernel writes (`array`, without the reduced axes), and what the caller gets (`result`)."""
+
+    def __init__(self, function: str, into: Operands, keepdims: bool, out: Array | None, sources: list[Any]) -> None:
+        self.given = out
+        self.shape = into.result_shape(keepdims)
+        self.keepdims = keepdims
+        if out is None:
+            self.array = np.empty(into.result_shape(False), into.dtype)
+            return
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"{function}: out must be an ndarray, not {type(out).__name__}")
+        if out.shape != self.shape:
+            raise ValueError(f"{function}: out has shape {out.shape}, the result {self.shape}")
+        if not np.can_cast(into.dtype, out.dtype, "same_kind"):
+            raise TypeError(f"{function}: out has dtype {out.dtype}, to which {into.dtype} cannot be cast safely")
+        if not out.flags.writeable:
+            raise ValueError(f"{function}: out is read-only")
+        view = np.asarray(out)
+        self.array = view.squeeze(into.reduced) if keepdims else view
+        native = out.dtype in (FLOAT64, FLOAT32) and out.dtype.isnative
+        if not native or any(np.may_share_memory(out, source) for source in sources if source is not None):
+            self.array = np.empty(self.array.shape, into.dtype)
+
+    def result(self, empty: Array | None = None) -> Any:
+        """The result, masked where `empty` says that all of a masked array's slice was left out."""
+        if self.given is not None:
+            value = self.array.reshape(self.shape) if self.keepdims else self.array
+            if not np.may_share_memory(value, self.given):
+                np.copyto(np.asarray(self.given), value, casting="same_kind")
+            if empty is not None and isinstance(self.given, np.ma.MaskedArray):
+                self.given[...] = np.ma.MaskedArray(np.asarray(self.given), empty.reshape(self.shape))
+            return self.given
+        value = self.array.reshape(self.shape)
+        if empty is None:
+            return value[()]
+        masked = np.ma.MaskedArray(value, empty.reshape(self.shape))
+        return masked[()] if masked.ndim == 0 else masked
+
+
+def left_empty(into: Operands) -> Array | None:
+    """For a masked array, which outputs have every element masked or left out; else None."""
+    if into.mask is None:
+        return None
+    axes = tuple(range(len(into.kept), into.mask.ndim))
+    kept: Array | bool = True if into.where is None else into.where
+    return np.asarray(np.logical_and.reduce(into.mask, axis=axes, where=kept))

@@ -1,0 +1,79 @@
+"""Chooses, once per process, the build of the kernels that runs."""
+
+import os
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._cpu import x86_64_level
+
+
+class Kernels(Protocol):
+    """What the module of each level offers; see _kernels/kernels.pxi."""
+
+    vector: str
+
+    def logsumexp(
+        self,
+        outer_dims: int,
+        a: NDArray[Any],
+        weights: NDArray[Any] | None,
+        where: NDArray[np.bool_] | None,
+        alpha: float | NDArray[np.float64],
+        initial: float | None,
+        out: NDArray[np.floating],
+        sign: NDArray[np.floating] | None,
+    ) -> None: ...
+
+    def logsumexp_of_all(self, a: NDArray[Any]) -> Any: ...
+
+
+class Level(NamedTuple):
+    """A build of the kernels, and the x86-64 level that it needs (0: any processor)."""
+
+    name: str
+    needs: int
+
+
+LEVELS = (Level("x86_64_v4", 4), Level("x86_64_v3", 3), Level("baseline", 0))  # the best first
+
+
+def load(level: Level) -> tuple[Kernels | None, str]:
+    """The kernels of a level, or None and why they cannot be used.
+
+    The processor is asked before the import: such a module may use its level's instructions anywhere, its
+    initialisation included, and a wrong one ends in SIGILL, not in ImportError.
+    """
+    if x86_64_level() < level.needs:
+        return None, f"this processor, or its operating system, stops at x86-64-v{max(x86_64_level(), 1)}"
+    try:
+        module: Any = import_module(f"._kernels.{level.name}", __package__)
+    except ModuleNotFoundError:
+        return None, "not built: the compiler lacked it"
+    return module, ""
+
+
+def available() -> dict[str, Kernels]:
+    """The levels that are built and that this machine can run, the best first."""
+    loaded = {level.name: load(level)[0] for level in LEVELS}
+    return {name: kernels for name, kernels in loaded.items() if kernels is not None}
+
+
+def select() -> tuple[str, Kernels]:
+    """The level named by CSMOOTH_LEVEL, else the best one available."""
+    wanted = os.environ.get("CSMOOTH_LEVEL")
+    reasons = []
+    for level in LEVELS:
+        if wanted in (None, "", level.name):
+            kernels, reason = load(level)
+            if kernels is not None:
+                return level.name, kernels
+            reasons.append(f"{level.name}: {reason}")
+    if not reasons:
+        raise ImportError(f"CSMOOTH_LEVEL={wanted!r} is none of {', '.join(level.name for level in LEVELS)}")
+    raise ImportError(f"csmooth has no kernels to run: {'; '.join(reasons)}")
+
+
+level, kernels = select()

@@ -1,0 +1,1 @@
+"""The kernels, one module a level; csmooth._dispatch chooses among them."""

@@ -1,0 +1,222 @@
+/* A vector of doubles, as wide as the instruction set that this file is compiled for.
+ *
+ * Every operation is one IEEE operation per element, so a kernel written with them gives the
+ * same bits at every width.  vfma() rounds once, except on processors without a fused
+ * multiply-add, where it is a*b + c; vfma1() rounds (nearly) once everywhere.  vmax(a, b) is
+ * a > b ? a : b, so a NaN in a gives b.  Shifts and the i-operations see the bits as unsigned
+ * 64-bit integers.
+ */
+#ifndef CSMOOTH_VECTOR_H
+#define CSMOOTH_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define INLINE static __forceinline
+#else
+#define INLINE static inline __attribute__((always_inline, unused))
+#endif
+
+#define TABLE_SIZE 16  /* entries of a table for vlookup(), indexed by the lowest 4 bits */
+
+/* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to it. */
+#define LOOKUP_SHIFT 48
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+
+#include <immintrin.h>
+#define VECTOR_NAME "AVX-512"
+enum { WIDTH = 8 };
+typedef __m512d vector;
+typedef __mmask8 vmask;
+#define INT(a) _mm512_castpd_si512(a)
+#define DBL(a) _mm512_castsi512_pd(a)
+INLINE vector vload(const double *p) { return _mm512_loadu_pd(p); }
+INLINE void vstore(double *p, vector a) { _mm512_storeu_pd(p, a); }
+INLINE vector vset(double a) { return _mm512_set1_pd(a); }
+INLINE vector vadd(vector a, vector b) { return _mm512_add_pd(a, b); }
+INLINE vector vsub(vector a, vector b) { return _mm512_sub_pd(a, b); }
+INLINE vector vmul(vector a, vector b) { return _mm512_mul_pd(a, b); }
+INLINE vector vdiv(vector a, vector b) { return _mm512_div_pd(a, b); }
+INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
+INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
+INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
+INLINE vmask vequal(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+INLINE vmask vless(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+INLINE vector vselect(vmask m, vector a, vector b) { return _mm512_mask_blend_pd(m, b, a); }
+INLINE int vany(vmask m) { return m != 0; }
+INLINE vector viadd(vector a, vector b) { return DBL(_mm512_add_epi64(INT(a), INT(b))); }
+INLINE vector visub(vector a, vector b) { return DBL(_mm512_sub_epi64(INT(a), INT(b))); }
+INLINE vector vior(vector a, vector b) { return DBL(_mm512_or_si512(INT(a), INT(b))); }
+INLINE vector viand(vector a, vector b) { return DBL(_mm512_and_si512(INT(a), INT(b))); }
+#define vshl(a, n) DBL(_mm512_slli_epi64(INT(a), n))
+#define vshr(a, n) DBL(_mm512_srli_epi64(INT(a), n))
+INLINE vector vlookup(const double *table, vector k) {
+    return viadd(_mm512_permutex2var_pd(vload(table), INT(k), vload(table + 8)), vshl(k, LOOKUP_SHIFT));
+}
+#define FOLD(NAME, OP) \
+    INLINE double NAME(const vector *a) { \
+        const __m512d v = OP(OP(a[0], a[2]), OP(a[1], a[3])); \
+        const __m256d u = _mm256_##NAME(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1)); \
+        const __m128d t = _mm_##NAME(_mm256_castpd256_pd128(u), _mm256_extractf128_pd(u, 1)); \
+        return _mm_cvtsd_f64(_mm_##NAME(t, _mm_unpackhi_pd(t, t))); \
+    }
+#define _mm256_fold_add _mm256_add_pd
+#define _mm_fold_add _mm_add_pd
+#define _mm256_fold_max _mm256_max_pd
+#define _mm_fold_max _mm_max_pd
+
+#elif defined(__AVX2__)
+
+#include <immintrin.h>
+#define VECTOR_NAME "AVX2"
+enum { WIDTH = 4 };
+typedef __m256d vector;
+typedef __m256d vmask;
+#define INT(a) _mm256_castpd_si256(a)
+#define DBL(a) _mm256_castsi256_pd(a)
+INLINE vector vload(const double *p) { return _mm256_loadu_pd(p); }
+INLINE void vstore(double *p, vector a) { _mm256_storeu_pd(p, a); }
+INLINE vector vset(double a) { return _mm256_set1_pd(a); }
+INLINE vector vadd(vector a, vector b) { return _mm256_add_pd(a, b); }
+INLINE vector vsub(vector a, vector b) { return _mm256_sub_pd(a, b); }
+INLINE vector vmul(vector a, vector b) { return _mm256_mul_pd(a, b); }
+INLINE vector vdiv(vector a, vector b) { return _mm256_div_pd(a, b); }
+INLINE vector vfma(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
+INLINE vector vfma1(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
+INLINE vector vmax(vector a, vector b) { return _mm256_max_pd(a, b); }
+INLINE vmask vequal(vector a, vector b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+INLINE vmask vless(vector a, vector b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+INLINE vector vselect(vmask m, vector a, vector b) { return _mm256_blendv_pd(b, a, m); }
+INLINE int vany(vmask m) { return _mm256_movemask_pd(m) != 0; }
+INLINE vector viadd(vector a, vector b) { return DBL(_mm256_add_epi64(INT(a), INT(b))); }
+INLINE vector visub(vector a, vector b) { return DBL(_mm256_sub_epi64(INT(a), INT(b))); }
+INLINE vector vior(vector a, vector b) { return _mm256_or_pd(a, b); }
+INLINE vector viand(vector a, vector b) { return _mm256_and_pd(a, b); }
+#define vshl(a, n) DBL(_mm256_slli_epi64(INT(a), n))
+#define vshr(a, n) DBL(_mm256_srli_epi64(INT(a), n))
+/* Four scalar loads: measured faster than a gather (0.63 against 0.71 ns an element of logsumexp). */
+INLINE vector vlookup(const double *table, vector k) {
+    const __m128i l = _mm256_castsi256_si128(INT(k)), h = _mm256_extracti128_si256(INT(k), 1);
+    return viadd(_mm256_set_pd(table[_mm_extract_epi64(h, 1) & (TABLE_SIZE - 1)],
+                               table[_mm_cvtsi128_si64(h) & (TABLE_SIZE - 1)],
+                               table[_mm_extract_epi64(l, 1) & (TABLE_SIZE - 1)],
+                               table[_mm_cvtsi128_si64(l) & (TABLE_SIZE - 1)]),
+                 vshl(k, LOOKUP_SHIFT));
+}
+#define FOLD(NAME, OP) \
+    INLINE double NAME(const vector *a) { \
+        const __m256d u = OP(OP(OP(a[0], a[4]), OP(a[2], a[6])), OP(OP(a[1], a[5]), OP(a[3], a[7]))); \
+        const __m128d t = _mm_##NAME(_mm256_castpd256_pd128(u), _mm256_extractf128_pd(u, 1)); \
+        return _mm_cvtsd_f64(_mm_##NAME(t, _mm_unpackhi_pd(t, t))); \
+    }
+#define _mm_fold_add _mm_add_pd
+#define _mm_fold_max _mm_max_pd
+
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+
+#include <arm_neon.h>
+#define VECTOR_NAME "NEON"
+enum { WIDTH = 2 };
+typedef float64x2_t vector;
+typedef uint64x2_t vmask;
+#define INT(a) vreinterpretq_u64_f64(a)
+#define DBL(a) vreinterpretq_f64_u64(a)
+INLINE vector vload(const double *p) { return vld1q_f64(p); }
+INLINE void vstore(double *p, vector a) { vst1q_f64(p, a); }
+INLINE vector vset(double a) { return vdupq_n_f64(a); }
+INLINE vector vadd(vector a, vector b) { return vaddq_f64(a, b); }
+INLINE vector vsub(vector a, vector b) { return vsubq_f64(a, b); }
+INLINE vector vmul(vector a, vector b) { return vmulq_f64(a, b); }
+INLINE vector vdiv(vector a, vector b) { return vdivq_f64(a, b); }
+INLINE vector vfma(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
+INLINE vector vfma1(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
+INLINE vmask vequal(vector a, vector b) { return vceqq_f64(a, b); }
+INLINE vmask vless(vector a, vector b) { return vcltq_f64(a, b); }
+INLINE vector vselect(vmask m, vector a, vector b) { return vbslq_f64(m, a, b); }
+INLINE vector vmax(vector a, vector b) { return vselect(vless(b, a), a, b); }
+INLINE int vany(vmask m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
+INLINE vector viadd(vector a, vector b) { return DBL(vaddq_u64(INT(a), INT(b))); }
+INLINE vector visub(vector a, vector b) { return DBL(vsubq_u64(INT(a), INT(b))); }
+INLINE vector vior(vector a, vector b) { return DBL(vorrq_u64(INT(a), INT(b))); }
+INLINE vector viand(vector a, vector b) { return DBL(vandq_u64(INT(a), INT(b))); }
+#define vshl(a, n) DBL(vshlq_n_u64(INT(a), n))
+#define vshr(a, n) DBL(vshrq_n_u64(INT(a), n))
+INLINE vector vlookup(const double *table, vector k) {
+    const vector t = {table[vgetq_lane_u64(INT(k), 0) & (TABLE_SIZE - 1)],
+                      table[vgetq_lane_u64(INT(k), 1) & (TABLE_SIZE - 1)]};
+    return viadd(t, vshl(k, LOOKUP_SHIFT));
+}
+
+#else
+
+#define VECTOR_NAME "scalar"
+enum { WIDTH = 1 };
+typedef double vector;
+typedef int vmask;
+INLINE uint64_t INT(double a) { uint64_t u; memcpy(&u, &a, 8); return u; }
+INLINE double DBL(uint64_t u) { double a; memcpy(&a, &u, 8); return a; }
+INLINE vector vload(const double *p) { return *p; }
+INLINE void vstore(double *p, vector a) { *p = a; }
+INLINE vector vset(double a) { return a; }
+INLINE vector vadd(vector a, vector b) { return a + b; }
+INLINE vector vsub(vector a, vector b) { return a - b; }
+INLINE vector vmul(vector a, vector b) { return a * b; }
+INLINE vector vdiv(vector a, vector b) { return a / b; }
+INLINE vector vfma(vector a, vector b, vector c) { return a * b + c; }
+/* Dekker's product: each factor is cut into 26 and 27 bits, whose products are exact. */
+INLINE vector vfma1(vector a, vector b, vector c) {
+    const uint64_t high = ~(uint64_t)0x7ffffff;
+    const double ah = DBL(INT(a) & high), al = a - ah, bh = DBL(INT(b) & high), bl = b - bh, p = a * b;
+    return (p + c) + (((ah * bh - p) + ah * bl + al * bh) + al * bl);
+}
+INLINE vmask vequal(vector a, vector b) { return a == b; }
+INLINE vmask vless(vector a, vector b) { return a < b; }
+INLINE vector vselect(vmask m, vector a, vector b) { return m ? a : b; }
+INLINE vector vmax(vector a, vector b) { return a > b ? a : b; }
+INLINE int vany(vmask m) { return m; }
+INLINE vector viadd(vector a, vector b) { return DBL(INT(a) + INT(b)); }
+INLINE vector visub(vector a, vector b) { return DBL(INT(a) - INT(b)); }
+INLINE vector vior(vector a, vector b) { return DBL(INT(a) | INT(b)); }
+INLINE vector viand(vector a, vector b) { return DBL(INT(a) & INT(b)); }
+#define vshl(a, n) DBL(INT(a) << (n))
+#define vshr(a, n) DBL(INT(a) >> (n))
+INLINE vector vlookup(const double *table, vector k) {
+    return viadd(table[INT(k) & (TABLE_SIZE - 1)], vshl(k, LOOKUP_SHIFT));
+}
+
+#endif
+
+/* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
+enum { LANES = 32, VECTORS = LANES / WIDTH };
+
+#ifdef FOLD
+FOLD(fold_add, vadd)
+FOLD(fold_max, vmax)
+#else
+INLINE double fold_add(const vector *a) {
+    double lane[LANES];
+    int half, j;
+    for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
+    for (half = LANES / 2; half; half /= 2)
+        for (j = 0; j < half; j++) lane[j] += lane[j + half];
+    return lane[0];
+}
+INLINE double fold_max(const vector *a) {
+    double lane[LANES];
+    int half, j;
+    for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
+    for (half = LANES / 2; half; half /= 2)
+        for (j = 0; j < half; j++) lane[j] = lane[j] > lane[j + half] ? lane[j] : lane[j + half];
+    return lane[0];
+}
+#endif
+
+INLINE double vfirst(vector a) {
+    double lane[WIDTH];
+    vstore(lane, a);
+    return lane[0];
+}
+
+#endif

@@ -1,0 +1,125 @@
+"""The public reductions: one short function each, with its docstring, its keywords and its kernel."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays
+from ._dispatch import kernels
+
+_of_all = kernels.logsumexp_of_all
+
+
+def logsumexp(
+    a: ArrayLike,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    return_sign: bool = False,
+    *,
+    alpha: ArrayLike = 1.0,
+    initial: float | None = None,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+) -> Any:
+    r"""Logarithm of a sum of exponentials, a smooth maximum: :math:`\frac1α \log \sum_i b_i e^{α a_i}`.
+
+    One pass over the data, without overflow, temporaries or warnings. The result depends only on the values along
+    the reduced axes, in C order: it has the same bits for every memory layout and for every instruction set with
+    fused multiply-add.
+
+    Parameters
+    ----------
+    a : array_like
+        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
+        are left out.
+    axis : None, int or tuple of int, optional
+        The axes that are reduced; by default all.
+    b : array_like, optional
+        Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
+        `a` is NaN or infinite.
+    keepdims : bool, optional
+        Whether the reduced axes stay, with length 1.
+    return_sign : bool, optional
+        Whether to return the pair of the logarithm of the absolute value of the sum, and its sign.
+    alpha : float or array_like, optional
+        Sharpness, not 0. Large values approach the maximum, which is the result for +inf; negative ones make a
+        smooth minimum. An array must broadcast to the shape of `a` with the reduced axes of length 1.
+    initial : float, optional
+        One more element of weight 1. ``initial=0.0`` gives the strictly convex LSE₀⁺ [2]_.
+    where : array_like of bool, optional
+        Broadcasts to the shape of `a`; elements that are False are left out.
+    out : ndarray, optional
+        Receives the result. It may overlap `a`.
+
+    Returns
+    -------
+    float64, float32 or ndarray
+        Of the shape of `a` without the reduced axes; float32 for float32 input, else float64. With `return_sign`
+        a pair: the second holds 1.0, -1.0, or 0.0 where the first is -inf. An empty sum gives -inf, a negative one
+        NaN unless its sign is returned.
+
+    Raises
+    ------
+    TypeError
+        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
+        or an `out` to which the result cannot be cast.
+    ValueError
+        For shapes that do not broadcast, an `out` of another shape, `alpha` equal to 0.
+    numpy.exceptions.AxisError
+        For an axis that `a` does not have.
+
+    Notes
+    -----
+    The error stays within 1 ulp of the result times max(1, condition number), the condition number being
+    :math:`\sum_i |a_i| p_i / |\mathrm{LSE}|` with the softmax :math:`p` of `a`; within 1.5 where the result is near
+    zero: ``logsumexp([0, -40])`` is 4.25e-18. For b ≥ 0 and α > 0,
+    :math:`\max a \le \mathrm{LSE} \le \max a + \log(n) / α` holds in floating point without weights.
+
+    The sum runs over terms relative to a running maximum, rescaled when that rises [1]_; the largest term stays out
+    of the sum and enters through log1p [3]_.
+
+    References
+    ----------
+    .. [1] M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", arXiv:1805.02867, 2018.
+    .. [2] F. Nielsen, G. Hadjeres, "Monte Carlo information geometry: the dually flat case", arXiv:1803.07225, 2018.
+    .. [3] P. Blanchard, D. J. Higham, N. J. Higham, "Accurately computing the log-sum-exp and softmax functions",
+       IMA Journal of Numerical Analysis 41(4), 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from csmooth import logsumexp
+    >>> logsumexp(np.arange(10))
+    np.float64(9.45862974442671)
+    >>> logsumexp([[0, 1000], [2, 3]], axis=1, alpha=2)
+    array([1000.        ,    3.06346401])
+    >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
+    (np.float64(1.5413248546129181), np.float64(-1.0))
+    """
+    plain = axis is None and b is None and alpha == 1.0 and initial is None and where is True and out is None
+    if plain and type(a) is np.ndarray and not keepdims and not return_sign:
+        value = _of_all(a)
+        if value is not None:  # it lies in memory as one vector
+            return value
+    into = _arrays.operands("logsumexp", a, axis, b, where)
+    sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
+    if np.any(sharpness == 0):
+        raise ValueError("logsumexp: alpha must not be 0; logmeanexp has that limit")
+    start = _arrays.scalar("logsumexp", "initial", initial)
+    value = _arrays.Output("logsumexp", into, keepdims, out, [a, b, alpha, where])
+    sign = _arrays.Output("logsumexp", into, keepdims, None, []) if return_sign else None
+    kernels.logsumexp(
+        len(into.kept),
+        into.a,
+        into.weights,
+        into.where,
+        into.mask,
+        sharpness,
+        start,
+        value.array,
+        None if sign is None else sign.array,
+    )
+    empty = _arrays.left_empty(into)
+    return value.result(empty) if sign is None else (value.result(empty), sign.result(empty))

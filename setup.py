@@ -1,0 +1,80 @@
+"""Builds the kernels once for each instruction-set level; all metadata is in pyproject.toml."""
+
+import os
+import sysconfig
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, CompileError
+
+# Level -> compiler flags (gcc and clang, MSVC). The baseline is what the ABI guarantees: SSE2 on x86-64, NEON on
+# aarch64. A new level needs an entry here, a csmooth/_kernels/<level>.pyx of one line, a row in _dispatch.LEVELS
+# and, if its vectors are new, a section in _vector.h.
+LEVELS: dict[str, tuple[list[str], list[str]]] = {"baseline": ([], [])}
+if sysconfig.get_platform().endswith(("-x86_64", "-amd64")):
+    LEVELS |= {
+        "x86_64_v3": (["-march=x86-64-v3"], ["/arch:AVX2"]),
+        "x86_64_v4": (["-march=x86-64-v4", "-mprefer-vector-width=512"], ["/arch:AVX512"]),
+    }
+
+# Without contraction every level with fma rounds alike; without trapping math the compiler may vectorise compares.
+COMMON = (["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"], ["/O2", "/fp:precise"])
+
+NO_COMPILER = """\
+csmooth is compiled when it is installed, and the C compiler did not run ({error}).
+Install one and try again: 'apt install gcc python3-dev' on Debian and Ubuntu, 'dnf install gcc python3-devel' on
+Fedora, 'xcode-select --install' on macOS, the Visual Studio Build Tools on Windows."""
+
+
+class BuildExt(build_ext):
+    """Knows the compiler, hence the flags, of each level."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extension(self, ext: Extension) -> None:
+        level = ext.name.rpartition(".")[2]
+        msvc = self.compiler.compiler_type == "msvc"
+        ext.extra_compile_args = COMMON[msvc] + LEVELS.get(level, LEVELS["baseline"])[msvc]
+        # An old compiler loses a level, not the build. (cythonize drops optional=.)
+        ext.optional = level in LEVELS and level != "baseline"
+        try:
+            super().build_extension(ext)
+        except (CCompilerError, CompileError, OSError) as error:
+            if ext.optional:
+                raise
+            raise SystemExit(NO_COMPILER.format(error=error)) from error
+
+
+kernels = Path("csmooth/_kernels")
+extensions = [Extension("csmooth._cpu", ["csmooth/_cpu.pyx"], depends=["csmooth/_cpu.h"])]
+for name in LEVELS:
+    extensions.append(
+        Extension(
+            f"csmooth._kernels.{name}",
+            [str(kernels / f"{name}.pyx")],
+            depends=[str(path) for pattern in ("*.h", "*.pxi", "*.pxd") for path in kernels.glob(pattern)],
+            include_dirs=[str(kernels), numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        )
+    )
+
+setup(
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        },
+    ),
+)
