@@ -10,11 +10,13 @@ An element that is absent (masked, of weight 0, or beyond the end) is `neutral` 
 
 cdef enum:
     BLOCK = 256                 # 8 terms a lane: 0.39 ns an element in cache, as 512; 128: 0.40
+    BLOCK_ROWS = BLOCK // 32    # of LANES each
+    EARLY_ROWS = BLOCK_ROWS
     SUPERBLOCK = 64 * BLOCK     # 16384 elements: several in the smallest array worth a second thread
     PANEL = 256                 # outputs whose states are kept at once
 
 cdef struct Block:
-    # One output: `rows` rows of LANES consecutive elements and, unless NULL, one more row, `tail`.
+    # One output: `rows` rows of LANES consecutive elements and, unless NULL, one more row, `tail`; several blocks.
     # Several outputs side by side: row i is x + i*stride, one element of each output.
     const double* x
     const double* weights       # laid out as x, or NULL
@@ -26,8 +28,10 @@ cdef struct Reduction:
     # States and parameters are arrays of vectors, each for WIDTH outputs.
     void (*row)(void* state, const void* parameters, const Block*, bint first) noexcept nogil
     void (*tile)(void* states, const void* parameters, const Block*, Py_ssize_t vectors, bint first) noexcept nogil
+    # tile and finish at once, for a block of at most LANES rows that is all there is; false: not done
+    bint (*short_tile)(const void* parameters, const Block*, Py_ssize_t vectors, double* values) noexcept nogil
     void (*merge)(void* into, const void* other, const void* parameters) noexcept nogil
-    void (*finish)(const void* state, const void* parameters, double* values, double* signs,
+    void (*finish)(const void* states, const void* parameters, Py_ssize_t vectors, double* values, double* signs,
                    double* lost) noexcept nogil
     void (*parameters)(void* parameters, const double* parameter, double limit) noexcept nogil
     size_t state_size, parameters_size

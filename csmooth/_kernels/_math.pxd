@@ -24,8 +24,11 @@ cdef extern from "_vector.h":
     vector vmax(vector, vector) noexcept nogil
     vmask vequal(vector, vector) noexcept nogil
     vmask vless(vector, vector) noexcept nogil
+    vector vadd_where(vmask, vector a, vector b) noexcept nogil
+    vector vfma_unless(vmask, vector, vector, vector) noexcept nogil
     vector vselect(vmask, vector, vector) noexcept nogil
     bint vany(vmask) noexcept nogil
+    bint vall(vmask) noexcept nogil
     vector viadd(vector, vector) noexcept nogil
     vector visub(vector, vector) noexcept nogil
     vector vior(vector, vector) noexcept nogil
@@ -35,6 +38,8 @@ cdef extern from "_vector.h":
     double fold_add(const vector*) noexcept nogil
     double fold_max(const vector*) noexcept nogil
     double vfirst(vector) noexcept nogil
+    vector vload_part(const double*, int count) noexcept nogil
+    void vtranspose(vector*, int count) noexcept nogil
 
 cdef extern from *:
     """

@@ -3,7 +3,8 @@
  * Every operation is one IEEE operation per element, so a kernel written with them gives the
  * same bits at every width.  vfma() rounds once, except on processors without a fused
  * multiply-add, where it is a*b + c; vfma1() rounds (nearly) once everywhere.  vmax(a, b) is
- * a > b ? a : b, so a NaN in a gives b.  Shifts and the i-operations see the bits as unsigned
+ * a > b ? a : b, so a NaN in a gives b.  vload_part() reads the first `count` > 0 elements, and nothing
+ * beyond them; vtranspose() exchanges rows and columns of WIDTH vectors, of which `count` rows are wanted.  Shifts and the i-operations see the bits as unsigned
  * 64-bit integers.
  */
 #ifndef CSMOOTH_VECTOR_H
@@ -42,10 +43,13 @@ INLINE vector vdiv(vector a, vector b) { return _mm512_div_pd(a, b); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
+INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, m, a, b); }
+INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return _mm512_mask3_fmadd_pd(a, b, c, _knot_mask8(m)); }
 INLINE vmask vequal(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE vmask vless(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 INLINE vector vselect(vmask m, vector a, vector b) { return _mm512_mask_blend_pd(m, b, a); }
 INLINE int vany(vmask m) { return m != 0; }
+INLINE int vall(vmask m) { return m == 0xff; }
 INLINE vector viadd(vector a, vector b) { return DBL(_mm512_add_epi64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(_mm512_sub_epi64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return DBL(_mm512_or_si512(INT(a), INT(b))); }
@@ -54,6 +58,30 @@ INLINE vector viand(vector a, vector b) { return DBL(_mm512_and_si512(INT(a), IN
 #define vshr(a, n) DBL(_mm512_srli_epi64(INT(a), n))
 INLINE vector vlookup(const double *table, vector k) {
     return viadd(_mm512_permutex2var_pd(vload(table), INT(k), vload(table + 8)), vshl(k, LOOKUP_SHIFT));
+}
+INLINE vector vload_part(const double *p, int count) {
+    return _mm512_maskz_loadu_pd((__mmask8)(count < 8 ? (1 << count) - 1 : 255), p);
+}
+/* Stages of 2 x 2 blocks of 1, 2 and 4 elements. */
+INLINE void vtranspose(vector *a, int count) {
+    vector b[8], c[8];
+    int i;
+    for (i = 0; i < 8; i += 2) {
+        b[i] = _mm512_unpacklo_pd(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_pd(a[i], a[i + 1]);
+    }
+    for (i = 0; i < 8; i += 4) {
+        c[i] = _mm512_shuffle_f64x2(b[i], b[i + 2], 0x88);
+        c[i + 1] = _mm512_shuffle_f64x2(b[i + 1], b[i + 3], 0x88);
+    }
+    for (i = 0; i < 2; i++) a[i] = _mm512_shuffle_f64x2(c[i], c[i + 4], 0x88);
+    if (count <= 2) return;
+    for (i = 0; i < 8; i += 4) {
+        c[i + 2] = _mm512_shuffle_f64x2(b[i], b[i + 2], 0xdd);
+        c[i + 3] = _mm512_shuffle_f64x2(b[i + 1], b[i + 3], 0xdd);
+    }
+    for (i = 2; i < 4; i++) a[i] = _mm512_shuffle_f64x2(c[i], c[i + 4], 0x88);
+    for (i = 0; i < 4; i++) a[i + 4] = _mm512_shuffle_f64x2(c[i], c[i + 4], 0xdd);
 }
 #define FOLD(NAME, OP) \
     INLINE double NAME(const vector *a) { \
@@ -86,10 +114,13 @@ INLINE vector vdiv(vector a, vector b) { return _mm256_div_pd(a, b); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm256_max_pd(a, b); }
+INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm256_add_pd(a, _mm256_and_pd(m, b)); }
+INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return _mm256_blendv_pd(vfma(a, b, c), c, m); }
 INLINE vmask vequal(vector a, vector b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 INLINE vmask vless(vector a, vector b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 INLINE vector vselect(vmask m, vector a, vector b) { return _mm256_blendv_pd(b, a, m); }
 INLINE int vany(vmask m) { return _mm256_movemask_pd(m) != 0; }
+INLINE int vall(vmask m) { return _mm256_movemask_pd(m) == 0xf; }
 INLINE vector viadd(vector a, vector b) { return DBL(_mm256_add_epi64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(_mm256_sub_epi64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return _mm256_or_pd(a, b); }
@@ -104,6 +135,19 @@ INLINE vector vlookup(const double *table, vector k) {
                                table[_mm_extract_epi64(l, 1) & (TABLE_SIZE - 1)],
                                table[_mm_cvtsi128_si64(l) & (TABLE_SIZE - 1)]),
                  vshl(k, LOOKUP_SHIFT));
+}
+INLINE vector vload_part(const double *p, int count) {
+    const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
+    return _mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), index));
+}
+INLINE void vtranspose(vector *a, int count) {
+    const vector low01 = _mm256_unpacklo_pd(a[0], a[1]), high01 = _mm256_unpackhi_pd(a[0], a[1]);
+    const vector low23 = _mm256_unpacklo_pd(a[2], a[3]), high23 = _mm256_unpackhi_pd(a[2], a[3]);
+    a[0] = _mm256_permute2f128_pd(low01, low23, 0x20);
+    a[1] = _mm256_permute2f128_pd(high01, high23, 0x20);
+    a[2] = _mm256_permute2f128_pd(low01, low23, 0x31);
+    a[3] = _mm256_permute2f128_pd(high01, high23, 0x31);
+    (void)count;
 }
 #define FOLD(NAME, OP) \
     INLINE double NAME(const vector *a) { \
@@ -132,11 +176,14 @@ INLINE vector vmul(vector a, vector b) { return vmulq_f64(a, b); }
 INLINE vector vdiv(vector a, vector b) { return vdivq_f64(a, b); }
 INLINE vector vfma(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vfma1(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
+INLINE vector vadd_where(vmask m, vector a, vector b) { return vbslq_f64(m, vaddq_f64(a, b), a); }
+INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return vbslq_f64(m, c, vfma(a, b, c)); }
 INLINE vmask vequal(vector a, vector b) { return vceqq_f64(a, b); }
 INLINE vmask vless(vector a, vector b) { return vcltq_f64(a, b); }
 INLINE vector vselect(vmask m, vector a, vector b) { return vbslq_f64(m, a, b); }
 INLINE vector vmax(vector a, vector b) { return vselect(vless(b, a), a, b); }
 INLINE int vany(vmask m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
+INLINE int vall(vmask m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) != 0; }
 INLINE vector viadd(vector a, vector b) { return DBL(vaddq_u64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(vsubq_u64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return DBL(vorrq_u64(INT(a), INT(b))); }
@@ -147,6 +194,15 @@ INLINE vector vlookup(const double *table, vector k) {
     const vector t = {table[vgetq_lane_u64(INT(k), 0) & (TABLE_SIZE - 1)],
                       table[vgetq_lane_u64(INT(k), 1) & (TABLE_SIZE - 1)]};
     return viadd(t, vshl(k, LOOKUP_SHIFT));
+}
+INLINE vector vload_part(const double *p, int count) {
+    return count < 2 ? vsetq_lane_f64(*p, vdupq_n_f64(0), 0) : vld1q_f64(p);
+}
+INLINE void vtranspose(vector *a, int count) {
+    const vector low = vzip1q_f64(a[0], a[1]);
+    a[1] = vzip2q_f64(a[0], a[1]);
+    a[0] = low;
+    (void)count;
 }
 
 #else
@@ -171,11 +227,14 @@ INLINE vector vfma1(vector a, vector b, vector c) {
     const double ah = DBL(INT(a) & high), al = a - ah, bh = DBL(INT(b) & high), bl = b - bh, p = a * b;
     return (p + c) + (((ah * bh - p) + ah * bl + al * bh) + al * bl);
 }
+INLINE vector vadd_where(vmask m, vector a, vector b) { return m ? a + b : a; }
+INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return m ? c : vfma(a, b, c); }
 INLINE vmask vequal(vector a, vector b) { return a == b; }
 INLINE vmask vless(vector a, vector b) { return a < b; }
 INLINE vector vselect(vmask m, vector a, vector b) { return m ? a : b; }
 INLINE vector vmax(vector a, vector b) { return a > b ? a : b; }
 INLINE int vany(vmask m) { return m; }
+INLINE int vall(vmask m) { return m; }
 INLINE vector viadd(vector a, vector b) { return DBL(INT(a) + INT(b)); }
 INLINE vector visub(vector a, vector b) { return DBL(INT(a) - INT(b)); }
 INLINE vector vior(vector a, vector b) { return DBL(INT(a) | INT(b)); }
@@ -185,6 +244,8 @@ INLINE vector viand(vector a, vector b) { return DBL(INT(a) & INT(b)); }
 INLINE vector vlookup(const double *table, vector k) {
     return viadd(table[INT(k) & (TABLE_SIZE - 1)], vshl(k, LOOKUP_SHIFT));
 }
+INLINE vector vload_part(const double *p, int count) { (void)count; return *p; }
+INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }
 
 #endif
 

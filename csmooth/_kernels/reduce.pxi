@@ -12,12 +12,12 @@ stays in cache: converted, sign-flipped, absent elements replaced by the neutral
 """
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from ._blocks cimport BLOCK, PANEL, SUPERBLOCK, Block, Reduction
+from ._blocks cimport BLOCK, BLOCK_ROWS, EARLY_ROWS, PANEL, SUPERBLOCK, Block, Reduction
 from ._math cimport *
 
 cnp.import_array()
@@ -73,6 +73,7 @@ cdef struct Scratch:
     char* states                # of a panel
     char* superblock_states
     char* parameters
+    char* spare_parameters      # of one output, in every lane
     double parameter[PANEL]
     bint has_negative, has_infinite     # some parameter of the panel is
     double tail[LANES]
@@ -99,7 +100,9 @@ cdef inline Py_ssize_t offset(const Dimensions* d, int operand, Py_ssize_t index
 
 cdef inline Py_ssize_t run_length(const Dimensions* d, Py_ssize_t index) noexcept nogil:
     """How many elements from this index on are last_stride() apart."""
-    return d.shape[d.count - 1] - index % d.shape[d.count - 1] if d.count else 1
+    if d.count < 2:                 # one dimension: no division
+        return d.shape[0] - index if d.count else 1
+    return d.shape[d.count - 1] - index % d.shape[d.count - 1]
 
 
 cdef inline Py_ssize_t last_stride(const Dimensions* d, int operand) noexcept nogil:
@@ -143,9 +146,33 @@ cdef inline void convert(double* to, Py_ssize_t row_step, const char* source, Py
             convert_line(to + i, row_step, source + i*column, step, rows, swapped, kind)
 
 
+cdef Py_ssize_t transpose(double* to, Py_ssize_t row_step, const char* source, Py_ssize_t rows, Py_ssize_t column,
+                          Py_ssize_t columns) noexcept nogil:
+    """As convert, for doubles whose step is their size, in squares of WIDTH; returns the number of columns done."""
+    cdef vector square[WIDTH]
+    cdef Py_ssize_t i, j, k, count
+    for j in range(columns // WIDTH):
+        i = 0
+        while i < rows:
+            count = min(WIDTH, rows - i)
+            for k in range(WIDTH):
+                square[k] = vload_part(<const double*>(source + (j*WIDTH + k)*column) + i, count)
+            vtranspose(square, count)
+            for k in range(count):
+                vstore(to + (i + k)*row_step + j*WIDTH, square[k])
+            i += WIDTH
+    return columns // WIDTH * WIDTH
+
+
 cdef void read(double* to, Py_ssize_t row_step, const Operand* a, const char* source, Py_ssize_t step,
                Py_ssize_t rows, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
     """As convert, with the dtype of an operand."""
+    cdef Py_ssize_t done = 0
+    if a.kind == FLOAT64 and not a.swapped and step == sizeof(double):
+        done = transpose(to, row_step, source, rows, column, columns)
+        to += done
+        source += done * column
+        columns -= done
     if a.kind == FLOAT64:
         convert(to, row_step, source, step, rows, column, columns, a.swapped, <double>0)
     elif a.kind == FLOAT32:
@@ -227,11 +254,10 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
         for i in range(rows):
             for j in range(columns):
                 w[i*row_step + j] = 1
-    for j in range(columns):
-        if p.operands[WHERE].data != NULL:
-            leave_out(x + j, w + j, row_step, p, WHERE, False, output + j, element, rows)
-        if p.operands[MASK].data != NULL:
-            leave_out(x + j, w + j, row_step, p, MASK, True, output + j, element, rows)
+    if p.operands[WHERE].data != NULL:
+        leave_out(x, w, row_step, p, WHERE, False, output, columns, element, rows)
+    if p.operands[MASK].data != NULL:
+        leave_out(x, w, row_step, p, MASK, True, output, columns, element, rows)
     if p.weighted:
         for i in range(padded):
             if w[i] == 0 or x[i] == neutral or x[i] >= ceiling:
@@ -240,19 +266,21 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
 
 
 cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p, int operand, bint out,
-                    Py_ssize_t output, Py_ssize_t element, Py_ssize_t rows) noexcept nogil:
-    """Makes neutral the elements of one output where an operand of bools is `out`."""
-    cdef Py_ssize_t i = 0, k, run, step = last_stride(&p.inner, operand)
+                    Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element, Py_ssize_t rows) noexcept nogil:
+    """Makes neutral the elements for which an operand of bools is `out`."""
+    cdef Py_ssize_t i, j, k, run, step = last_stride(&p.inner, operand)
     cdef const char* source
-    while i < rows:
-        run = min(rows - i, run_length(&p.inner, element + i))
-        source = address(p, operand, output, element + i)
-        for k in range(run):
-            if (source[k * step] != 0) == out:
-                x[(i + k) * row_step] = p.reduction.neutral
-                if p.weighted:
-                    w[(i + k) * row_step] = 0
-        i += run
+    for j in range(columns):
+        i = 0
+        while i < rows:
+            run = min(rows - i, run_length(&p.inner, element + i))
+            source = address(p, operand, output + j, element + i)
+            for k in range(run):
+                if (source[k * step] != 0) == out:
+                    x[(i + k)*row_step + j] = p.reduction.neutral
+                    if p.weighted:
+                        w[(i + k)*row_step + j] = 0
+            i += run
 
 
 # Blocks: where they lie if a kernel can take them as they are, else packed
@@ -314,7 +342,7 @@ cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void
     cdef Block block
     cdef Py_ssize_t element = 0, count
     while element < p.length:
-        count = min(BLOCK, p.length - element)
+        count = min(SUPERBLOCK if direct else BLOCK, p.length - element)
         block = row_block(p, s, output, element, count, direct, ceiling)
         r.row(state, parameters, &block, element % SUPERBLOCK == 0)
         element += count
@@ -365,19 +393,18 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
 cdef inline void set_lane(double* to, Py_ssize_t lane, const double* source, size_t size) noexcept nogil:
     """Copies the first lane of one group's state to a lane of another's."""
     cdef Py_ssize_t field
-    for field in range(size // (WIDTH * sizeof(double))):
+    for field in range(<Py_ssize_t>(size // (WIDTH * sizeof(double)))):
         to[field*WIDTH + lane] = source[field * WIDTH]
 
 
 cdef inline char* parameters_of(const Problem* p, Scratch* s, Py_ssize_t output) noexcept nogil:
-    """The parameters of one output, in every lane."""
+    """The parameters of one output of the panel, in every lane."""
     cdef double lanes[WIDTH]
-    cdef char* spare = s.parameters + PANEL // WIDTH * p.reduction.parameters_size
     cdef Py_ssize_t j
     for j in range(WIDTH):
-        lanes[j] = s.parameter[output % PANEL]
-    p.reduction.parameters(spare, lanes, limit(p))
-    return spare
+        lanes[j] = s.parameter[output]
+    p.reduction.parameters(s.spare_parameters, lanes, limit(p))
+    return s.spare_parameters
 
 
 cdef void set_parameters(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count) noexcept nogil:
@@ -400,30 +427,56 @@ cdef inline double limit(const Problem* p) noexcept nogil:
     return INFINITY if p.operands[WEIGHTS].data != NULL else <double>(p.length + p.has_initial)
 
 
-cdef inline void store(const Problem* p, Py_ssize_t output, double value, double sign) noexcept nogil:
-    """A negative total has no logarithm, unless its sign is asked for."""
+cdef inline void store(const Problem* p, Py_ssize_t output, Py_ssize_t count, double* values,
+                       const double* signs) noexcept nogil:
+    """Stores `count` outputs; a negative total (weights only) has no logarithm, unless its sign is asked for."""
+    cdef Py_ssize_t j
     if p.operands[SIGN].data != NULL:
-        write(p, SIGN, output, sign)
-    elif sign < 0:
-        value = NAN
-    write(p, OUT, output, value)
+        for j in range(count):
+            write(p, SIGN, output + j, signs[j])
+    elif p.weighted:
+        for j in range(count):
+            values[j] = NAN if signs[j] < 0 else values[j]
+    if p.operands[OUT].kind == FLOAT64 and last_stride(&p.outer, OUT) == sizeof(double) and p.outer.count == 1:
+        memcpy(address(p, OUT, output, 0), values, count * sizeof(double))
+    else:
+        for j in range(count):
+            write(p, OUT, output + j, values[j])
 
 
-cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, bint direct) noexcept nogil:
-    """Reduces and stores the outputs from `output`, a multiple of PANEL, on."""
+cdef bint reduce_short(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, bint direct) noexcept nogil:
+    """Reduces and stores a panel of short rows without states, unless it returns false."""
+    cdef const Reduction* r = p.reduction
+    cdef double values[LANES]
+    cdef Py_ssize_t j, columns
+    cdef Block block
+    for j in range(0, count, 32):
+        columns = min(LANES, count - j)
+        block = tile_block(p, s, output + j, columns, 0, p.length, direct)
+        if not r.short_tile(s.parameters + j // WIDTH * r.parameters_size, &block, (columns + WIDTH - 1) // WIDTH, values):
+            return False
+        store(p, output + j, columns, values, NULL)
+    return True
+
+
+cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count, bint direct) noexcept nogil:
+    """Reduces and stores the outputs from `first`, a multiple of PANEL, on."""
     cdef const Reduction* r = p.reduction
     cdef const Operand* parameter = &p.operands[PARAMETER]
-    cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j
-    cdef double values[WIDTH]
-    cdef double signs[WIDTH]
-    cdef double lost[WIDTH]
-    cdef char* state
+    cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j, output
+    cdef double values[LANES]
+    cdef double signs[LANES]
+    cdef double lost[LANES]
     cdef char* parameters = NULL
     cdef Block nothing = Block(s.x, NULL, NULL, NULL, 0, WIDTH)
 
-    if parameter.data != NULL or output == 0:
-        set_parameters(p, s, output, count)
+    if parameter.data != NULL or first == 0:
+        set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
+    if (0 < p.length <= LANES and not p.by_rows and not p.weighted and not p.has_initial
+            and p.operands[SIGN].data == NULL and reduce_short(p, s, first, count, direct)):
+        return
+
     if p.length == 0:
         for g in range(groups):
             r.tile(s.states + g*r.state_size, s.parameters + g*r.parameters_size, &nothing, 1, True)
@@ -431,49 +484,48 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize
         for j in range(count):
             if parameters == NULL or parameter.data != NULL:
                 parameters = parameters_of(p, s, j)
-            reduce_row(p, s, output + j, parameters, direct, NAN)
+            reduce_row(p, s, first + j, parameters, direct, NAN)
             set_lane(<double*>(s.states + j // WIDTH * r.state_size), j % WIDTH,
                      <double*>s.superblock_states, r.state_size)
     else:
-        reduce_tiles(p, s, output, count, direct)
+        reduce_tiles(p, s, first, count, direct)
 
-    for g in range(groups):
-        state = s.states + g*r.state_size
-        parameters = s.parameters + g*r.parameters_size
-        if p.has_initial:
+    if p.has_initial:
+        for g in range(groups):
             add_initial(p, s, g, NAN)
-        r.finish(state, parameters, values, signs, lost)
-        for j in range(min(WIDTH, count - g*WIDTH)):
-            store(p, output + g*WIDTH + j, values[j], signs[j])
+    for output in range(first, first + count, 32):
+        g = (output - first) // WIDTH
+        r.finish(s.states + g*r.state_size, s.parameters + g*r.parameters_size, min(VECTORS, groups - g), values, signs, lost)
+        store(p, output, min(LANES, first + count - output), values, signs)
         if p.weighted:
-            for j in range(min(WIDTH, count - g*WIDTH)):
+            for j in range(min(LANES, first + count - output)):
                 if lost[j] == lost[j]:
-                    reduce_below(p, s, output, g, j, lost[j])
+                    reduce_below(p, s, first, output - first + j, lost[j])
 
 
-cdef void reduce_below(const Problem* p, Scratch* s, Py_ssize_t panel, Py_ssize_t group, Py_ssize_t lane,
-                       double ceiling) noexcept nogil:
-    """Reduces one output again, without the elements from `ceiling` on, which cancelled and hid the others."""
+cdef void reduce_below(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t j, double ceiling) noexcept nogil:
+    """Reduces output first + j again, without the elements from `ceiling` on, which cancelled and hid the others."""
     cdef const Reduction* r = p.reduction
-    cdef Py_ssize_t j = group*WIDTH + lane
+    cdef Py_ssize_t group = j // WIDTH, lane = j % WIDTH
+    cdef char* state = s.states + group*r.state_size
     cdef double values[WIDTH]
     cdef double signs[WIDTH]
     cdef double lost[WIDTH]
     while ceiling == ceiling:
-        reduce_row(p, s, panel + j, parameters_of(p, s, j), False, ceiling)
-        set_lane(<double*>(s.states + group*r.state_size), lane, <double*>s.superblock_states, r.state_size)
+        reduce_row(p, s, first + j, parameters_of(p, s, j), False, ceiling)
+        set_lane(<double*>state, lane, <double*>s.superblock_states, r.state_size)
         if p.has_initial:
             add_initial(p, s, group, ceiling)
-        r.finish(s.states + group*r.state_size, s.parameters + group*r.parameters_size, values, signs, lost)
+        r.finish(state, s.parameters + group*r.parameters_size, 1, values, signs, lost)
         ceiling = lost[lane]
-    store(p, panel + j, values[lane], signs[lane])
+    store(p, first + j, 1, &values[lane], &signs[lane])
 
 
 cdef int reduce_all(const Problem* p) except -1 nogil:
     """Reduces and stores every output."""
     cdef const Reduction* r = p.reduction
     cdef bint direct = is_plain(p) and p.inner.count <= 1
-    cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one to spare
+    cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
     cdef Py_ssize_t output, block = BLOCK if p.by_rows else BLOCK * LANES
     cdef size_t states_size = groups * r.state_size, parameters_size = groups * r.parameters_size
     cdef Scratch s
@@ -486,6 +538,7 @@ cdef int reduce_all(const Problem* p) except -1 nogil:
     s.states = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
     s.superblock_states = s.states + states_size
     s.parameters = s.superblock_states + states_size
+    s.spare_parameters = s.parameters + (groups - 1) * r.parameters_size
     s.x = <double*>(s.parameters + parameters_size)
     s.weights = s.x + block
     for output in range(0, p.outputs, 256):

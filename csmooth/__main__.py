@@ -1,0 +1,187 @@
+"""The command line: ``python -m csmooth logsumexp FILE --axis 1`` reduces an array in a .npy file."""
+
+import argparse
+import os
+import re
+import secrets
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import IO, Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from . import _dispatch, logsumexp
+from ._version import __version__
+
+
+class Reduction(NamedTuple):
+    """A command: the function that it calls, its help, and the real numbers that it takes as options."""
+
+    function: Callable[..., Any]
+    summary: str
+    parameters: Mapping[str, str]
+
+
+ALPHA = "sharpness, 1 by default: inf is the maximum, -inf the minimum"
+
+REDUCTIONS = {
+    "logsumexp": Reduction(
+        logsumexp,
+        "smooth maximum: (1/alpha) log of the sum of exp(alpha x)",
+        {"alpha": ALPHA, "initial": "one more element"},
+    ),
+}
+
+
+class CommandError(Exception):
+    """What the user is told, in one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises its errors, instead of printing its usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse for wrong arguments."""
+        raise CommandError(message)
+
+
+def parser() -> Parser:
+    """The commands and their options."""
+    top = Parser(prog="csmooth", description="Smooth maxima of NumPy arrays.", allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"csmooth {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for name, reduction in REDUCTIONS.items():
+        takes = signature(reduction.function).parameters
+        command = commands.add_parser(name, help=reduction.summary, description=reduction.summary, allow_abbrev=False)
+        command.add_argument("file", metavar="FILE", help="a .npy file; it is memory-mapped")
+        command.add_argument("--axis", type=axis, default=None, help="such as 1, -1 or 0,2; by default none: all axes")
+        for parameter, meaning in reduction.parameters.items():
+            required = takes[parameter].default is Parameter.empty
+            command.add_argument(
+                f"--{parameter}", type=float, required=required, default=argparse.SUPPRESS, metavar="X", help=meaning
+            )
+        if "keepdims" in takes:
+            command.add_argument("--keepdims", action="store_true", help="keep the reduced axes, with length 1")
+        command.add_argument("--out", metavar="FILE", help="write the result to this .npy file instead of printing it")
+        command.set_defaults(run=reduce, reduction=reduction)
+    command = commands.add_parser("info", help="versions, and the builds of the kernels", allow_abbrev=False)
+    command.set_defaults(run=info)
+    return top
+
+
+def axis(text: str) -> int | tuple[int, ...] | None:
+    """Reads 1, 0,2 or none."""
+    if text.lower() == "none":
+        return None
+    try:
+        axes = tuple([int(part) for part in text.split(",")])
+    except ValueError:
+        message = f"{text!r} is not an integer, a list such as 0,2, or none"
+        raise argparse.ArgumentTypeError(message) from None
+    return axes[0] if len(axes) == 1 else axes
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """`--alpha -inf` as `--alpha=-inf`: argparse takes most values with a minus sign for options."""
+    result: list[str] = []
+    for word in words:
+        if result and re.fullmatch(r"--\w+", result[-1]) and re.match(r"-(\d|\.|inf)", word, re.IGNORECASE):
+            result[-1] += f"={word}"
+        else:
+            result.append(word)
+    return result
+
+
+def reduce(arguments: argparse.Namespace) -> None:
+    """Prints or writes the reduction of a file."""
+    function, _, parameters = arguments.reduction
+    options = vars(arguments)
+    keywords = {name: options[name] for name in ("axis", "keepdims", *parameters) if name in options}
+    array = load(arguments.file)
+
+    def result() -> Any:
+        try:
+            return function(array, **keywords)
+        except (TypeError, ValueError, OverflowError, MemoryError) as error:
+            raise CommandError(f"{arguments.file}: {error}") from error
+
+    if arguments.out is None:
+        show(result())
+        return
+    try:
+        with replacing(arguments.out) as file:
+            np.save(file, result())
+    except OSError as error:
+        raise CommandError(f"{arguments.out}: {error.strerror or error}") from error
+
+
+def load(name: str) -> np.ndarray[Any, Any]:
+    """The array in a .npy file, mapped into memory; pickled objects are refused."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of old headers, which are read all the same
+            return np.lib.format.open_memmap(name, mode="r")
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror or error}") from error
+    except Exception as error:  # a malformed header can raise almost anything
+        raise CommandError(f"{name}: not a .npy file that can be mapped: {error}") from error
+
+
+@contextmanager
+def replacing(name: str) -> Iterator[IO[bytes]]:
+    """A file that takes this name once it is complete, and vanishes if that fails."""
+    target = Path(os.path.realpath(name))
+    if target.exists() and not target.is_file():
+        raise CommandError(f"{name}: not a regular file")
+    temporary = target.with_name(f".csmooth-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def show(value: Any) -> None:
+    """Prints every digit: a vector one number a line, a larger array one row a line."""
+    with np.printoptions(threshold=sys.maxsize, linewidth=sys.maxsize, floatmode="unique"):
+        for line in value if np.ndim(value) == 1 else [value]:
+            print(str(line))
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Prints the versions, and for each level of the kernels whether it can be used."""
+    print(f"csmooth {__version__}\nnumpy {np.__version__}\nlevel in use: {_dispatch.level}")
+    for level in _dispatch.LEVELS:
+        kernels, reason = _dispatch.load(level)
+        print(f"{level.name}: {'available' if kernels else reason}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; 0 for success, 2 for an error, which takes one line of standard error."""
+    try:
+        arguments = parser().parse_args(joined(sys.argv[1:] if argv is None else argv))
+        arguments.run(arguments)
+        print(end="", flush=True)
+    except CommandError as error:
+        message = str(error)
+    except OSError as error:  # of standard output; what is left of it must not fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # its reader has seen enough
+            return 0
+        message = f"standard output: {error.strerror or error}"
+    except KeyboardInterrupt:
+        return 130
+    else:
+        return 0
+    print("csmooth:", " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
