@@ -33,10 +33,12 @@ class BuildExt(build_ext):
     """Knows the compiler, hence the flags, of each level."""
 
     def finalize_options(self) -> None:
+        """Builds in parallel unless told otherwise."""
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
 
     def build_extension(self, ext: Extension) -> None:
+        """Adds the flags of the extension's level; without a compiler says what to install."""
         level = ext.name.rpartition(".")[2]
         msvc = self.compiler.compiler_type == "msvc"
         ext.extra_compile_args = COMMON[msvc] + LEVELS.get(level, LEVELS["baseline"])[msvc]
@@ -52,16 +54,16 @@ class BuildExt(build_ext):
 
 kernels = Path("csmooth/_kernels")
 extensions = [Extension("csmooth._cpu", ["csmooth/_cpu.pyx"], depends=["csmooth/_cpu.h"])]
-for name in LEVELS:
-    extensions.append(
-        Extension(
-            f"csmooth._kernels.{name}",
-            [str(kernels / f"{name}.pyx")],
-            depends=[str(path) for pattern in ("*.h", "*.pxi", "*.pxd") for path in kernels.glob(pattern)],
-            include_dirs=[str(kernels), numpy.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-        )
+extensions += [
+    Extension(
+        f"csmooth._kernels.{name}",
+        [str(kernels / f"{name}.pyx")],
+        depends=[str(path) for pattern in ("*.h", "*.pxi", "*.pxd") for path in kernels.glob(pattern)],
+        include_dirs=[str(kernels), numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     )
+    for name in LEVELS
+]
 
 setup(
     cmdclass={"build_ext": BuildExt},

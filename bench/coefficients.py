@@ -30,6 +30,7 @@ def entry(x: float, j: int) -> float:
 
 
 def main() -> None:
+    """Prints all constants."""
     print("q of 2**f = 1 + f·q(f), |f| <= 1/32; error of 2**f:")
     half = mpf(1) / 32 + mpf(2) ** -40
     fit(lambda f: expm1(f * log(2)) / f if f else log(2), -half, half, 5, abs)

@@ -53,7 +53,7 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
                 f"{function}: b of shape {weights.shape} does not broadcast against a of shape {shape}"
             ) from None
         if np.ma.getmask(b) is not np.ma.nomask:
-            mask = np.ma.mask_or(mask, np.broadcast_to(np.ma.getmaskarray(b), shape))
+            mask = np.ma.mask_or(mask, np.broadcast_to(np.ma.getmask(b), shape))
     kept, reduced = split_axes(axis, len(shape))
     order = kept + reduced
 
@@ -76,8 +76,9 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
 
 def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
     """The dtype of the result for an argument of this dtype."""
-    if dtype == FLOAT64 or dtype == FLOAT32:
-        return dtype.newbyteorder("=")
+    native = dtype.newbyteorder("=")
+    if native in (FLOAT64, FLOAT32):
+        return native
     if dtype.kind in "biu":
         return FLOAT64
     raise TypeError(f"{function}: {name} has dtype {dtype}; it must be float64, float32, an integer or bool")

@@ -13,14 +13,15 @@ from ._cpu import x86_64_level
 class Kernels(Protocol):
     """What the module of each level offers; see _kernels/kernels.pxi."""
 
-    vector: str
+    vector_name: str
 
     def logsumexp(
         self,
         outer_dims: int,
         a: NDArray[Any],
         weights: NDArray[Any] | None,
-        where: NDArray[np.bool_] | None,
+        where: NDArray[Any] | None,
+        mask: NDArray[Any] | None,
         alpha: float | NDArray[np.float64],
         initial: float | None,
         out: NDArray[np.floating],

@@ -228,24 +228,23 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
     cdef vector shift[VECTORS]
     cdef vector low[VECTORS]
     cdef const double* w = NULL
-    cdef vector* lane
-    cdef Py_ssize_t i, j, l, half, lanes = min(a.rows, LANES)
+    cdef Py_ssize_t i, j, lane, half, lanes = min(a.rows, LANES)
     for j in range(vectors):
         shift[j] = shift_of(s[j])
         low[j] = low_of(s[j], &p[j])
     for j in range(vectors):
         ties[j] = vset(0.0)
     for i in range(a.rows):
-        l = (i % LANES) * vectors
+        lane = (i % LANES) * vectors
         for j in range(vectors):
             if i < LANES:
-                rest[l + j] = vset(0.0)
+                rest[lane + j] = vset(0.0)
                 if weighted:
-                    ties[l + j] = vset(0.0)
+                    ties[lane + j] = vset(0.0)
             if weighted:
                 w = a.weights + a.stride*i + WIDTH*j
             add_term(vload(a.x + a.stride*i + WIDTH*j), w, &s[j], p[j].scale, shift[j], low[j],
-                     &rest[l + j], &ties[l + j if weighted else j], True, shifted)
+                     &rest[lane + j], &ties[lane + j if weighted else j], True, shifted)
     half = LANES // 2
     while half:
         for i in range(vectors * max(0, lanes - half)):
@@ -259,7 +258,8 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
         add_to(&s[j].ties, &s[j].ties_error, ties[j])
 
 
-cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors, bint first) noexcept nogil:
+cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
+                         bint first) noexcept nogil:
     """Adds a block of up to LANES outputs side by side, each with its own state."""
     cdef LogSumExp* s = <LogSumExp*>states
     cdef const Parameters* p = <const Parameters*>parameters

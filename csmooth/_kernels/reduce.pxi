@@ -453,7 +453,8 @@ cdef bint reduce_short(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize
     for j in range(0, count, 32):
         columns = min(LANES, count - j)
         block = tile_block(p, s, output + j, columns, 0, p.length, direct)
-        if not r.short_tile(s.parameters + j // WIDTH * r.parameters_size, &block, (columns + WIDTH - 1) // WIDTH, values):
+        if not r.short_tile(s.parameters + j // WIDTH * r.parameters_size, &block, (columns + WIDTH - 1) // WIDTH,
+                            values):
             return False
         store(p, output + j, columns, values, NULL)
     return True
@@ -495,7 +496,8 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
             add_initial(p, s, g, NAN)
     for output in range(first, first + count, 32):
         g = (output - first) // WIDTH
-        r.finish(s.states + g*r.state_size, s.parameters + g*r.parameters_size, min(VECTORS, groups - g), values, signs, lost)
+        r.finish(s.states + g*r.state_size, s.parameters + g*r.parameters_size, min(VECTORS, groups - g),
+                 values, signs, lost)
         store(p, output, min(LANES, first + count - output), values, signs)
         if p.weighted:
             for j in range(min(LANES, first + count - output)):
@@ -656,7 +658,6 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
         p.by_rows = p.outputs == 1 or (p.length > SHORT and distance(last_stride(&p.inner, A))
                                        <= distance(last_stride(&p.outer, A)))
         reduce_all(&p)
-
 
 
 cdef reduce_vector(const Reduction* reduction, cnp.ndarray a, double parameter):
