@@ -19,6 +19,12 @@
 #define INLINE static inline __attribute__((always_inline, unused))
 #endif
 
+#if defined(__GNUC__)
+#define prefetch(p) __builtin_prefetch(p)
+#else
+#define prefetch(p) ((void)(p))
+#endif
+
 #define TABLE_SIZE 16  /* entries of a table for vlookup(), indexed by the lowest 4 bits */
 
 /* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to it. */

@@ -19,7 +19,7 @@ so that sum(weight * exp(alpha * x)) = exp(alpha * maximum) * (ties + rest / ter
 cdef extern from *:
     """
     #define LARGEST_PRODUCT 70368744177664.0   /* 2**46 */
-    #define LARGEST_SCALE 1.0715086071862673e301   /* 2**1000 */
+    #define LARGEST_SCALE 8.98846567431158e307   /* 2**1023 */
     #define SMALLEST_ALPHA 1.0261342003245941e-289   /* 2**-960: EXPONENT_MIN / scale must not overflow */
     #define LOST 2.409919865102884e-181   /* 2**-600, of terms that vanish below 2**-1023 */
     #define LOG2_E 1.4426950408889634
@@ -67,23 +67,22 @@ cdef inline LogSumExp state_at(vector maximum, const Parameters* p) noexcept nog
     return s
 
 
-cdef inline LogSumExp raised(LogSumExp s, vector maximum, const Parameters* p) noexcept nogil:
-    """The state with the larger of the two maxima; the old one, with its ties, joins the rest."""
+cdef void raise_to(LogSumExp* s, vector maximum, const Parameters* p) noexcept nogil:
+    """Gives a state the larger of the two maxima; the old one, with its ties, joins the rest."""
     cdef vmask up = vless(s.maximum, maximum)
     cdef LogSumExp t
-    cdef vector factor, lost, power, zero = vset(0.0)
+    cdef vector factor, lost, power, error, zero = vset(0.0)
     t = state_at(vselect(up, maximum, s.maximum), p)
     t.exponent = vselect(up, t.exponent, s.exponent)
     t.offset = vselect(up, t.offset, s.offset)
-    factor = rescaling(s, t, p)
+    factor = rescaling(s[0], t, p)
     lost = term(s.maximum, t, p, &power)
-    lost = vmul(lost, power)
+    lost = vselect(up, vmul(lost, power), zero)
     t.ties = vselect(up, zero, s.ties)
     t.ties_error = vselect(up, zero, s.ties_error)
-    t.rest = two_sum(vmul(s.rest, factor), vselect(up, vmul(lost, s.ties), zero), &t.rest_error)
-    t.rest_error = vfma(s.rest_error, factor, t.rest_error)
-    t.rest_error = vadd(t.rest_error, vselect(up, vmul(lost, s.ties_error), zero))
-    return t
+    t.rest = two_sum(vmul(s.rest, factor), vmul(lost, s.ties), &error)
+    t.rest_error = vadd(vfma(s.rest_error, factor, error), vmul(lost, s.ties_error))
+    s[0] = t
 
 
 cdef inline vector rescaling(LogSumExp s, LogSumExp t, const Parameters* p) noexcept nogil:
@@ -173,52 +172,73 @@ cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_s
         add_to(&s.ties, &s.ties_error, vset(fold_add(ties)))
 
 
-cdef void logsumexp_row(void* state, const void* parameters, const Block* a, bint first) noexcept nogil:
+cdef void add_any_row(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
+                      const double* tail, bint weighted) noexcept nogil:
+    """As add_row, for what is rare: weights, and references with an offset."""
+    if weighted:
+        add_row(s, p, a, start, rows, tail, NULL, True, True, True, False)
+    else:
+        add_row(s, p, a, start, rows, tail, NULL, False, True, True, False)
+
+
+cdef void logsumexp_row(void* state, const void* parameters, const Block* a, bint first,
+                        double* largest) noexcept nogil:
     """Adds blocks of one output, its lanes along the axis; every element of the vectors in the state is equal."""
-    cdef LogSumExp s = (<LogSumExp*>state)[0]
+    cdef LogSumExp* s = <LogSumExp*>state
     cdef const Parameters* p = <const Parameters*>parameters
     cdef vector top[VECTORS]
     cdef const double* tail = NULL
-    cdef double largest
+    cdef double maximum = largest[0]
     cdef Py_ssize_t start = 0, rows, left, j
-    cdef bint scanned = False, last = False, ahead, early, has_ties
+    cdef bint scanned = False, last = False
+    for j in range(VECTORS):
+        top[j] = vset(maximum) if a.scanned else vset(-INFINITY)
+    if not a.scanned:
+        scan_row(top, a.x, min(BLOCK_ROWS, a.rows))
     while not last:
         left = a.rows - start
         rows = min(BLOCK_ROWS, left)
         last = left < BLOCK_ROWS or (left == BLOCK_ROWS and a.tail == NULL)
-        if not scanned:
-            for j in range(VECTORS):
-                top[j] = vset(-INFINITY)
-            scan_row(top, a.x + LANES*start, rows)
         if last and a.tail != NULL:
             tail = a.tail
             scan_row(top, tail, 1)
-        largest = fold_max(top)
+        maximum = fold_max(top)
         for j in range(VECTORS):
             top[j] = vset(-INFINITY)
-        ahead = left >= 2*BLOCK_ROWS
-        # Among the first blocks a new maximum is so likely that guessing wrong costs more than being ready for it.
-        early = start < EARLY_ROWS
-        if first and start == 0:
-            s = state_at(vset(largest), p)
-        elif early or largest > vfirst(s.maximum):
-            s = raised(s, vset(largest), p)
-        has_ties = early or largest == vfirst(s.maximum)
-        if a.weights != NULL:
-            add_row(&s, p, a, start, rows, tail, top, True, True, True, False)
-        elif vfirst(s.offset) != 0:
-            add_row(&s, p, a, start, rows, tail, top, False, True, True, False)
-        elif has_ties and ahead:
-            add_row(&s, p, a, start, BLOCK_ROWS, NULL, top, False, True, False, True)
-        elif has_ties:
-            add_row(&s, p, a, start, rows, tail, top, False, True, False, False)
-        elif ahead:
-            add_row(&s, p, a, start, BLOCK_ROWS, NULL, top, False, False, False, True)
+        if first:
+            s[0] = state_at(vset(maximum), p)
+            first = False
+        elif maximum > vfirst(s.maximum):
+            raise_to(s, vset(maximum), p)
+        if a.weights != NULL or vfirst(s.offset) != 0:
+            if left >= 2*BLOCK_ROWS:
+                scan_row(top, a.x + LANES*start + BLOCK, BLOCK_ROWS)
+            add_any_row(s, p, a, start, rows, tail, a.weights != NULL)
+        elif maximum == vfirst(s.maximum):
+            if left >= 2*BLOCK_ROWS:
+                add_row(s, p, a, start, BLOCK_ROWS, NULL, top, False, True, False, True)
+            else:
+                add_row(s, p, a, start, rows, tail, top, False, True, False, False)
+        elif left >= 2*BLOCK_ROWS:
+            add_row(s, p, a, start, BLOCK_ROWS, NULL, top, False, False, False, True)
         else:
-            add_row(&s, p, a, start, rows, tail, top, False, False, False, False)
-        scanned = ahead and a.weights == NULL and vfirst(s.offset) == 0
+            add_row(s, p, a, start, rows, tail, top, False, False, False, False)
         start += rows
-    (<LogSumExp*>state)[0] = s
+        if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
+            scan_row(top, a.x + LANES*start, left - BLOCK_ROWS)
+    if a.ahead != NULL:
+        scan_row(top, a.ahead, BLOCK_ROWS)
+        largest[0] = fold_max(top)
+
+
+cdef inline void fold_lanes(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:
+    """Folds the first `lanes` lanes of outputs side by side into the first, in the order of fold_add."""
+    cdef Py_ssize_t i, half = LANES // 2
+    while half:
+        for i in range(vectors * (lanes - half)):
+            lane[i] = vadd(lane[i], lane[i + vectors*half])
+        lanes = min(lanes, half)
+        half //= 2
 
 
 cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint weighted,
@@ -227,8 +247,7 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
     cdef vector ties[LANES * VECTORS]
     cdef vector shift[VECTORS]
     cdef vector low[VECTORS]
-    cdef const double* w = NULL
-    cdef Py_ssize_t i, j, lane, half, lanes = min(a.rows, LANES)
+    cdef Py_ssize_t i, j, k, lane
     for j in range(vectors):
         shift[j] = shift_of(s[j])
         low[j] = low_of(s[j], &p[j])
@@ -241,18 +260,12 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
                 rest[lane + j] = vset(0.0)
                 if weighted:
                     ties[lane + j] = vset(0.0)
-            if weighted:
-                w = a.weights + a.stride*i + WIDTH*j
-            add_term(vload(a.x + a.stride*i + WIDTH*j), w, &s[j], p[j].scale, shift[j], low[j],
+            k = a.stride*i + WIDTH*j
+            add_term(vload(a.x + k), a.weights + k if weighted else NULL, &s[j], p[j].scale, shift[j], low[j],
                      &rest[lane + j], &ties[lane + j if weighted else j], True, shifted)
-    half = LANES // 2
-    while half:
-        for i in range(vectors * max(0, lanes - half)):
-            rest[i] = vadd(rest[i], rest[i + vectors*half])
-            if weighted:    # a number of ties is exact in any order
-                ties[i] = vadd(ties[i], ties[i + vectors*half])
-        lanes = min(lanes, half)
-        half //= 2
+    fold_lanes(rest, min(a.rows, LANES), vectors)
+    if weighted:                # a number of ties is exact in any order
+        fold_lanes(ties, min(a.rows, LANES), vectors)
     for j in range(vectors):
         add_to(&s[j].rest, &s[j].rest_error, rest[j])
         add_to(&s[j].ties, &s[j].ties_error, ties[j])
@@ -273,7 +286,7 @@ cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, P
         if first:
             s[j] = state_at(maximum, &p[j])
         elif vany(vless(s[j].maximum, maximum)):
-            s[j] = raised(s[j], maximum, &p[j])
+            raise_to(&s[j], maximum, &p[j])
         shifted = shifted or vany(vless(vset(0.0), absolute(s[j].offset)))
     if a.weights != NULL:
         add_tile(s, p, a, vectors, True, True)
@@ -291,7 +304,7 @@ cdef void logsumexp_merge(void* into, const void* other, const void* parameters)
     cdef const Parameters* p = <const Parameters*>parameters
     cdef vector factor, lost, power, zero = vset(0.0)
     cdef vmask tie
-    s[0] = raised(s[0], t.maximum, p)
+    raise_to(s, t.maximum, p)
     factor = rescaling(t[0], s[0], p)
     tie = vequal(s.maximum, t.maximum)
     lost = term(t.maximum, s[0], p, &power)
@@ -408,7 +421,7 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
     cdef vector lane[LANES]
     cdef double unused[LANES]
     cdef vector maximum, shift, low
-    cdef Py_ssize_t i, j, half, lanes
+    cdef Py_ssize_t i, j
     for j in range(vectors):
         maximum = vset(-INFINITY)
         for i in range(a.rows):
@@ -416,19 +429,14 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
         s[j] = state_at(maximum, &p[j])
         if vany(vless(vset(0.0), absolute(s[j].offset))):
             return False
+    for j in range(vectors):
         shift = shift_of(s[j])
         low = low_of(s[j], &p[j])
         for i in range(a.rows):
             lane[i] = vset(0.0)
             add_term(vload(a.x + a.stride*i + WIDTH*j), NULL, &s[j], p[j].scale, shift, low, &lane[i], &s[j].ties,
                      True, False)
-        lanes = a.rows
-        half = LANES // 2
-        while half:
-            for i in range(lanes - half):
-                lane[i] = vadd(lane[i], lane[i + half])
-            lanes = min(lanes, half)
-            half //= 2
+        fold_lanes(lane, a.rows, 1)
         s[j].rest = lane[0]
     if p.divides:
         finish(s, p, vectors, values, unused, unused, False, True)

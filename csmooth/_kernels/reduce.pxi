@@ -17,7 +17,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from ._blocks cimport BLOCK, BLOCK_ROWS, EARLY_ROWS, PANEL, SUPERBLOCK, Block, Reduction
+from ._blocks cimport BLOCK, BLOCK_ROWS, PANEL, SUPERBLOCK, Block, Reduction
 from ._math cimport *
 
 cnp.import_array()
@@ -77,6 +77,7 @@ cdef struct Scratch:
     double parameter[PANEL]
     bint has_negative, has_infinite     # some parameter of the panel is
     double tail[LANES]
+    double largest              # the maximum of the block that comes next
 
 
 # Reading operands: index -> offset, dtypes -> double
@@ -157,6 +158,7 @@ cdef Py_ssize_t transpose(double* to, Py_ssize_t row_step, const char* source, P
             count = min(WIDTH, rows - i)
             for k in range(WIDTH):
                 square[k] = vload_part(<const double*>(source + (j*WIDTH + k)*column) + i, count)
+                prefetch(source + (columns + j*WIDTH + k)*column + i*<Py_ssize_t>sizeof(double))
             vtranspose(square, count)
             for k in range(count):
                 vstore(to + (i + k)*row_step + j*WIDTH, square[k])
@@ -300,7 +302,7 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
 
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
                             bint direct, double ceiling) noexcept nogil:
-    cdef Block b = Block(s.x, NULL, NULL, NULL, (count + LANES - 1) // LANES, LANES)
+    cdef Block b = Block(s.x, NULL, NULL, NULL, (count + LANES - 1) // LANES, LANES, NULL, False)
     cdef Py_ssize_t j, left = count % LANES
     if not direct:
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
@@ -319,7 +321,7 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
 cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element,
                              Py_ssize_t rows, bint direct) noexcept nogil:
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
-    cdef Block b = Block(s.x, NULL, NULL, NULL, rows, stride)
+    cdef Block b = Block(s.x, NULL, NULL, NULL, rows, stride, NULL, False)
     if (direct and columns == stride and last_stride(&p.outer, A) == sizeof(double)
             and run_length(&p.outer, output) >= columns):
         b.x = <const double*>address(p, A, output, element)
@@ -334,17 +336,27 @@ cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py
 # Reductions of one output, of a panel of outputs, of all
 
 cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void* parameters, bint direct,
-                     double ceiling) noexcept nogil:
-    """Leaves the state of one output, in every lane, in s.superblock_states."""
+                     double ceiling, bint* scanned) noexcept nogil:
+    """Leaves the state of one output, in every lane, in s.superblock_states.
+
+    `scanned` says whether s.largest holds the maximum of its first block; then, whether that of the next output's.
+    """
     cdef const Reduction* r = p.reduction
     cdef char* total = s.superblock_states
     cdef char* state = total
     cdef Block block
-    cdef Py_ssize_t element = 0, count
+    cdef Py_ssize_t element = 0, count, next_output, next_element
     while element < p.length:
         count = min(SUPERBLOCK if direct else BLOCK, p.length - element)
         block = row_block(p, s, output, element, count, direct, ceiling)
-        r.row(state, parameters, &block, element % SUPERBLOCK == 0)
+        if direct:
+            block.scanned = scanned[0]
+            next_element = (element + count) % p.length
+            next_output = output + (next_element == 0)
+            scanned[0] = next_output < p.outputs and p.length - next_element >= BLOCK
+            if scanned[0]:
+                block.ahead = <const double*>address(p, A, next_output, next_element)
+        r.row(state, parameters, &block, element % SUPERBLOCK == 0, &s.largest)
         element += count
         if element % SUPERBLOCK == 0 or element == p.length:
             if state != total:
@@ -379,7 +391,7 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     """Merges one more element, `initial`, into the states of a group of outputs."""
     cdef const Reduction* r = p.reduction
     cdef double weights[WIDTH]
-    cdef Block block = Block(&s.tail[0], &weights[0], NULL, NULL, 1, WIDTH)
+    cdef Block block = Block(&s.tail[0], &weights[0], NULL, NULL, 1, WIDTH, NULL, False)
     cdef Py_ssize_t j
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
@@ -469,7 +481,8 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef double signs[LANES]
     cdef double lost[LANES]
     cdef char* parameters = NULL
-    cdef Block nothing = Block(s.x, NULL, NULL, NULL, 0, WIDTH)
+    cdef bint scanned = False
+    cdef Block nothing = Block(s.x, NULL, NULL, NULL, 0, WIDTH, NULL, False)
 
     if parameter.data != NULL or first == 0:
         set_parameters(p, s, first, count)
@@ -485,7 +498,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
         for j in range(count):
             if parameters == NULL or parameter.data != NULL:
                 parameters = parameters_of(p, s, j)
-            reduce_row(p, s, first + j, parameters, direct, NAN)
+            reduce_row(p, s, first + j, parameters, direct, NAN, &scanned)
             set_lane(<double*>(s.states + j // WIDTH * r.state_size), j % WIDTH,
                      <double*>s.superblock_states, r.state_size)
     else:
@@ -514,7 +527,7 @@ cdef void reduce_below(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef double signs[WIDTH]
     cdef double lost[WIDTH]
     while ceiling == ceiling:
-        reduce_row(p, s, first + j, parameters_of(p, s, j), False, ceiling)
+        reduce_row(p, s, first + j, parameters_of(p, s, j), False, ceiling, NULL)
         set_lane(<double*>state, lane, <double*>s.superblock_states, r.state_size)
         if p.has_initial:
             add_initial(p, s, group, ceiling)
