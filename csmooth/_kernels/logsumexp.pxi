@@ -33,7 +33,7 @@ cdef struct LogSumExp:
 cdef struct Parameters:
     vector scale             # abs(alpha) * log2(e)
     vector unscale           # 1 / scale
-    vector alpha, inverse    # abs(alpha), 1 / abs(alpha)
+    vector alpha             # abs(alpha)
     vector sign              # of alpha
     vector most              # log(number of elements) / abs(alpha), which the result lies above the maximum at most
     bint weighted            # weights are given
@@ -252,7 +252,7 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
         shift[j] = shift_of(s[j])
         low[j] = low_of(s[j], &p[j])
     for j in range(vectors):
-        ties[j] = vset(0.0)
+        rest[j] = ties[j] = vset(0.0)
     for i in range(a.rows):
         lane = (i % LANES) * vectors
         for j in range(vectors):
@@ -331,8 +331,8 @@ cdef inline vector sum_of(const LogSumExp* s, const Parameters* p, vector* error
 
 cdef inline vector divided(vector log, const Parameters* p, vector* error) noexcept nogil:
     """(log + error) / alpha, as the sum of two doubles; 0 where alpha is infinite, which leaves the maximum."""
-    cdef vector zero = vset(0.0), infinity = vset(INFINITY), ratio = vmul(log, p.inverse), ratio_error
-    ratio_error = vmul(vadd(vfma1(vsub(zero, ratio), p.alpha, log), error[0]), p.inverse)
+    cdef vector zero = vset(0.0), infinity = vset(INFINITY), ratio = vdiv(log, p.alpha), ratio_error
+    ratio_error = vdiv(vadd(vfma1(vsub(zero, ratio), p.alpha, log), error[0]), p.alpha)
     ratio_error = vselect(vless(absolute(ratio), infinity), ratio_error, zero)
     error[0] = vselect(vless(p.alpha, infinity), ratio_error, zero)
     return ratio
@@ -354,6 +354,7 @@ cdef inline vector result_of(const LogSumExp* s, const Parameters* p, vector log
         finite = vless(absolute(s.maximum), vset(INFINITY))
         value = vselect(number, value, vadd(s.maximum, log))
         value = vselect(finite, value, vfma(s.rest, zero, s.maximum))
+        value = vselect(vequal(s.maximum, vset(INFINITY)), vselect(vequal(s.ties, zero), vset(NAN), value), value)
         value = vselect(vequal(value, value), value, vset(NAN))
     return value
 
@@ -367,21 +368,20 @@ cdef inline void finish(const LogSumExp* s, const Parameters* p, Py_ssize_t vect
     """
     cdef vector total[VECTORS]
     cdef vector error[VECTORS]
-    cdef vector nan = vset(NAN), sign, value
+    cdef vector sign[VECTORS]
+    cdef vector value
     cdef vmask finite
     cdef Py_ssize_t j
     for j in range(vectors):
         total[j] = sum_of(&s[j], &p[j], &error[j])
-    if weighted:
-        for j in range(vectors):
+    for j in range(vectors):
+        sign[j] = vset(1.0)
+        if weighted:
             finite = vless(absolute(s[j].maximum), vset(INFINITY))
             total[j] = vselect(finite, fast_two_sum(total[j], error[j], &error[j]), s[j].ties)
-            sign = sign_of(total[j])
-            vstore(signs + WIDTH*j, vselect(vequal(s[j].maximum, vset(-INFINITY)), vset(0.0), sign))
+            sign[j] = sign_of(total[j])
             total[j] = absolute(total[j])
-            error[j] = vmul(error[j], sign)
-            value = vselect(vless(absolute(s[j].rest), vset(LOST)), s[j].maximum, nan)
-            vstore(lost + WIDTH*j, vselect(vequal(s[j].ties, vset(0.0)), vselect(finite, value, nan), nan))
+            error[j] = vmul(error[j], sign[j])
     for j in range(vectors):
         total[j] = log_double(total[j], error[j], weighted, &error[j])
     for j in range(vectors):
@@ -389,10 +389,22 @@ cdef inline void finish(const LogSumExp* s, const Parameters* p, Py_ssize_t vect
             total[j] = divided(total[j], &p[j], &error[j])
         value = result_of(&s[j], &p[j], total[j], error[j])
         vstore(values + WIDTH*j, vmul(value, p[j].sign) if divides else value)
-        if not weighted:
-            sign = vselect(vequal(s[j].maximum, vset(-INFINITY)), vset(0.0), vset(1.0))
-            vstore(signs + WIDTH*j, vselect(vequal(value, value), sign, value))
-            vstore(lost + WIDTH*j, nan)
+        sign[j] = vselect(vequal(s[j].maximum, vset(-INFINITY)), vset(0.0), sign[j])
+        vstore(signs + WIDTH*j, vselect(vequal(value, value), sign[j], value))
+        value = vset(NAN)
+        if weighted:
+            finite = vless(absolute(s[j].maximum), vset(INFINITY))
+            value = vselect(vless(absolute(s[j].rest), vset(LOST)), s[j].maximum, value)
+            value = vselect(vequal(s[j].ties, vset(0.0)), vselect(finite, value, vset(NAN)), vset(NAN))
+        vstore(lost + WIDTH*j, value)
+
+
+cdef inline bint any_divides(const Parameters* p, Py_ssize_t vectors) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(vectors):
+        if p[j].divides:
+            return True
+    return False
 
 
 cdef void logsumexp_finish(const void* states, const void* parameters, Py_ssize_t vectors, double* values,
@@ -404,7 +416,7 @@ cdef void logsumexp_finish(const void* states, const void* parameters, Py_ssize_
     cdef const Parameters* p = <const Parameters*>parameters
     if p.weighted:
         finish(s, p, vectors, values, signs, lost, True, True)
-    elif p.divides:
+    elif any_divides(p, vectors):
         finish(s, p, vectors, values, signs, lost, False, True)
     else:
         finish(s, p, vectors, values, signs, lost, False, False)
@@ -438,7 +450,7 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
                      True, False)
         fold_lanes(lane, a.rows, 1)
         s[j].rest = lane[0]
-    if p.divides:
+    if any_divides(p, vectors):
         finish(s, p, vectors, values, unused, unused, False, True)
     else:
         finish(s, p, vectors, values, unused, unused, False, False)
@@ -452,8 +464,7 @@ cdef void logsumexp_parameters(void* parameters, const double* alpha, double lim
     cdef Py_ssize_t j
     p.alpha = absolute(a)
     p.sign = vselect(vless(a, zero), vset(-1.0), one)
-    p.inverse = vdiv(one, p.alpha)
-    p.most = vselect(vless(p.alpha, vset(INFINITY)), vmul(vset(log(limit)), p.inverse), vset(0.0))
+    p.most = vselect(vless(p.alpha, vset(INFINITY)), vdiv(vset(log(limit)), p.alpha), zero)
     product = vmul(p.alpha, log2e)
     error = vadd(vfma1(p.alpha, log2e, vsub(zero, product)), vmul(p.alpha, vset(LOG2_E_ERROR)))
     product = vselect(vless(product, vset(LARGEST_SCALE)), vadd(product, error), vset(LARGEST_SCALE))

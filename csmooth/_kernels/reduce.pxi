@@ -265,6 +265,9 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
             if w[i] == 0 or x[i] == neutral or x[i] >= ceiling:
                 x[i] = neutral
                 w[i] = 0
+            elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
+                x[i] = INFINITY
+                w[i] = 1 if w[i] > 0 else -1
 
 
 cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p, int operand, bint out,
