@@ -25,13 +25,16 @@ class Operands(NamedTuple):
     weights: Array | None
     where: Array | None  # elements that are False are left out,
     mask: Array | None  # and those that are True here
-    kept: tuple[int, ...]  # axes of the broadcast input
+    kept: tuple[int, ...]  # axes of the broadcast input, of this shape
     reduced: tuple[int, ...]
-    shape: tuple[int, ...]  # of the result with the reduced axes of length 1
-    dtype: Dtype
+    shape: tuple[int, ...]
+    dtype: Dtype  # of the result
 
     def result_shape(self, keepdims: bool) -> tuple[int, ...]:
-        return self.shape if keepdims else tuple(self.shape[axis] for axis in self.kept)
+        """The shape of the result; with `keepdims`, the reduced axes have length 1."""
+        if keepdims:
+            return tuple([1 if axis in self.reduced else length for axis, length in enumerate(self.shape)])
+        return self.a.shape[: len(self.kept)]
 
 
 def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where: ArrayLike) -> Operands:
@@ -56,26 +59,29 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
             mask = np.ma.mask_or(mask, np.broadcast_to(np.ma.getmask(b), shape))
     kept, reduced = split_axes(axis, len(shape))
     order = kept + reduced
-
-    def arranged(operand: Array) -> Array:
-        if operand.shape != shape:
-            operand = np.broadcast_to(operand, shape)
-        return operand.transpose(order)
-
     return Operands(
-        arranged(array),
-        None if weights is None else arranged(weights),
-        None if where is True else arranged(condition(function, where, shape)),
-        None if mask is np.ma.nomask else arranged(np.asarray(mask)),
+        arranged(array, shape, order),
+        None if weights is None else arranged(weights, shape, order),
+        None if where is True else arranged(condition(function, where, shape), shape, order),
+        None if mask is np.ma.nomask else arranged(np.asarray(mask), shape, order),
         kept,
         reduced,
-        tuple([1 if axis in reduced else length for axis, length in enumerate(shape)]),
+        shape,
         dtype,
     )
 
 
+def arranged(operand: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
+    """A view of this shape, its axes in this order."""
+    if operand.shape != shape:
+        operand = np.broadcast_to(operand, shape)
+    return operand.transpose(order)
+
+
 def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
     """The dtype of the result for an argument of this dtype."""
+    if dtype is FLOAT64 or dtype is FLOAT32:
+        return dtype
     native = dtype.newbyteorder("=")
     if native in (FLOAT64, FLOAT32):
         return native
@@ -86,13 +92,16 @@ def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
 
 def split_axes(axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The kept and the reduced axes, each in order."""
+    every = tuple(range(ndim))
     if axis is None:
-        return (), tuple(range(ndim))
+        return (), every
+    if type(axis) is int and -ndim <= axis < ndim:
+        axis %= ndim
+        return every[:axis] + every[axis + 1 :], (axis,)
     reduced = normalize_axis_tuple(axis, ndim or 1, "axis")
     if ndim == 0:  # as NumPy, which lets axis 0 and -1 stand for none
         return (), ()
-    kept = tuple([k for k in range(ndim) if k not in reduced])
-    return kept, tuple(sorted(reduced))
+    return tuple([k for k in every if k not in reduced]), tuple(sorted(reduced))
 
 
 def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -109,19 +118,22 @@ def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 
 def parameter(function: str, name: str, value: ArrayLike, into: Operands) -> float | NDArray[np.float64]:
-    """A real number, or one for each output, without the reduced axes."""
-    if type(value) is float:
+    """A real number other than 0, or one for each output, without the reduced axes."""
+    if type(value) is float and value != 0:
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
+    if (array == 0).any():
+        raise ValueError(f"{function}: {name} must not be 0")
     if array.ndim == 0:
         return float(array)
+    shape = into.result_shape(True)
     try:
-        spread = np.broadcast_to(array.astype(np.float64), into.shape)
+        spread = np.broadcast_to(array.astype(np.float64), shape)
     except ValueError:
         raise ValueError(
-            f"{function}: {name} of shape {array.shape} does not broadcast to {into.shape}, "
+            f"{function}: {name} of shape {array.shape} does not broadcast to {shape}, "
             "the shape of a with the reduced axes of length 1"
         ) from None
     return spread.squeeze(into.reduced)
@@ -157,8 +169,7 @@ class Output:
             raise ValueError(f"{function}: out is read-only")
         view = np.asarray(out)
         self.array = view.squeeze(into.reduced) if keepdims else view
-        native = out.dtype in (FLOAT64, FLOAT32) and out.dtype.isnative
-        if not native or any(np.may_share_memory(out, source) for source in sources if source is not None):
+        if out.dtype != into.dtype or any(np.may_share_memory(out, x) for x in sources if isinstance(x, np.ndarray)):
             self.array = np.empty(self.array.shape, into.dtype)
 
     def result(self, empty: Array | None = None) -> Any:

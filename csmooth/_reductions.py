@@ -98,15 +98,13 @@ def logsumexp(
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    plain = axis is None and b is None and alpha == 1.0 and initial is None and where is True and out is None
-    if plain and type(a) is np.ndarray and not keepdims and not return_sign:
+    plain = type(a) is np.ndarray and axis is None and b is None and where is True and out is None and initial is None
+    if plain and type(alpha) is float and alpha == 1.0 and not keepdims and not return_sign:
         value = _of_all(a)
         if value is not None:  # it lies in memory as one vector
             return value
     into = _arrays.operands("logsumexp", a, axis, b, where)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
-    if np.any(sharpness == 0):
-        raise ValueError("logsumexp: alpha must not be 0; logmeanexp has that limit")
     start = _arrays.scalar("logsumexp", "initial", initial)
     value = _arrays.Output("logsumexp", into, keepdims, out, [a, b, alpha, where])
     sign = _arrays.Output("logsumexp", into, keepdims, None, []) if return_sign else None
