@@ -7,7 +7,7 @@ doubles; the error printed is that of the rounded polynomial, measured on 4001 p
 import struct
 from collections.abc import Callable
 
-from mpmath import atanh, chebyfit, expm1, floor, linspace, log, mp, mpf, polyval, sqrt
+from mpmath import atanh, chebyfit, expm1, floor, linspace, log, mp, mpf, nint, polyval, sqrt
 
 mp.dps = 50
 Function = Callable[[mpf], mpf]
@@ -31,8 +31,20 @@ def entry(x: float, j: int) -> float:
 
 def main() -> None:
     """Prints all constants."""
-    print("q of 2**f = 1 + f·q(f), |f| <= 1/32; error of 2**f:")
+    print("2**f times the inverse of its highest coefficient, which spares a multiplication; |f| <= 1/32:")
     half = mpf(1) / 32 + mpf(2) ** -40
+    powers = chebyfit(lambda f: mpf(2) ** f, [-half, half], 7)
+    inverse = nint(1 / powers[0])
+    monic = [1.0, *(float(c * inverse) for c in powers[1:-1]), float(inverse)]
+    points = linspace(-half, half, 4001)
+    error = max(abs(polyval([mpf(c) for c in monic], f) / inverse / mpf(2) ** f - 1) for f in points)
+    for c in monic:
+        print(f"    {c!r}")
+    print(f"    error 2**{float(log(error, 2)):.1f}; 2**(j/16) over it:")
+    for j in range(16):
+        print(f"    {entry(float(mpf(2) ** (mpf(j) / 16) / inverse), j)!r}")
+
+    print("q of 2**f = 1 + f·q(f), |f| <= 1/32; error of 2**f:")
     fit(lambda f: expm1(f * log(2)) / f if f else log(2), -half, half, 5, abs)
 
     print("2**(j/16) and what rounding it left:")

@@ -44,7 +44,13 @@ cdef extern from "_vector.h":
 
 cdef extern from *:
     """
-    /* 2**(j/16) and what rounding it left, as vlookup() wants them: less j * 2**48 in their bits. */
+    /* Tables as vlookup() wants them, the bits of entry j less j * 2**48. 2**(j/16) / 6492, for exp2_terms: */
+    static const double TERM_TABLE[TABLE_SIZE] = {
+        0.00015403573629081948, 0.00015322608643415572, 0.00015271837246942508, 0.0001525259622406141,
+        0.00015266281543672536, 0.00015314350979499523, 0.00015398326846422669, 0.0001551979885796007,
+        0.00015680427110260244, 0.00015881945198207399, 0.0001612616346948846, 0.00016218350469177482,
+        0.00016004567659291658, 0.00015815098091147178, 0.00015651018203918996, 0.00015513452094815906};
+    /* 2**(j/16) and what rounding it left: */
     static const double EXP2_TABLE[TABLE_SIZE] = {
         1.0, 0.9908868912137069, 0.9827538663326288, 0.9756443173783458,
         0.9696035575013605, 0.964678906036742, 0.9609197773255048, 0.9583777734684463,
@@ -68,6 +74,7 @@ cdef extern from *:
     static const union { uint64_t bits; double value; }
         FIELD_1024 = {0x4000000000000000}, SQRT_HALF = {0x3fe6a09e667f3bcd}, TWO_52 = {0x4330000000000000};
     """
+    const double[16] TERM_TABLE
     const double[16] EXP2_TABLE
     const double[16] EXP2_RESIDUE
     double ROUND_16TH
@@ -79,11 +86,11 @@ cdef extern from *:
     double TWO_52 "TWO_52.value"
 
 
-# Terms carry 2**BIAS, and vanish below 2**EXPONENT_MIN: there the exponent field is 0, and as the
-# table's entry 0 has no other bit set, the factor from the table is 0 exactly.
+# Terms carry 2**BIAS. None is smaller than 2**EXPONENT_MIN, which, relative to a maximum, is less than any double:
+# so much adds an element that counts for nothing.
 cdef enum:
     BIAS = 200
-    EXPONENT_MIN = -1023 - BIAS
+    EXPONENT_MIN = -1009 - BIAS
 
 
 cdef inline vector two_sum(vector a, vector b, vector* error) noexcept nogil:
@@ -103,39 +110,46 @@ cdef inline vector fast_two_sum(vector a, vector b, vector* error) noexcept nogi
 cdef inline vector exp2_terms(vector x, vector scale, vector shift, vector low, vector* power) noexcept nogil:
     """2**(x * scale + shift - ROUND_16TH) as the product of `power`, from the table, and the value returned.
 
-    Largest error 1.2 units of 2**-53 of the value, for x >= low, where x * scale + shift - ROUND_16TH is an
-    integer at most EXPONENT_MIN + BIAS; the value is 0 for x <= low, -inf included, and NaN for NaN.
+    Largest error 1.2 units of 2**-53 of the value, where low * scale + shift - ROUND_16TH is an integer of at least
+    EXPONENT_MIN + BIAS; smaller x, -inf included, count as low. NaN for NaN.
     x * scale is rounded but once, after the shift: its size costs no accuracy (abs(x * scale) < 2**46).
+    The polynomial is 6492 * 2**f, so that its first coefficient is 1 and takes no multiplication.
     """
-    cdef vector k, f, q
+    cdef vector k, f, p
     x = vmax(low, x)
     k = vfma(x, scale, shift)
     f = vfma1(x, scale, vsub(shift, k))
-    power[0] = vlookup(EXP2_TABLE, k)
-    q = vset(0.00015403723980749267)
-    q = vfma(q, f, vset(0.0013333781576784281))
-    q = vfma(q, f, vset(0.009618129106919537))
-    q = vfma(q, f, vset(0.0555041086566393))
-    q = vfma(q, f, vset(0.24022650695910075))
-    q = vfma(q, f, vset(0.6931471805599457))
-    return vfma(q, f, vset(1.0))
+    power[0] = vlookup(TERM_TABLE, k)
+    p = vadd(f, vset(8.656315174950704))
+    p = vfma(p, f, vset(62.44089415956473))
+    p = vfma(p, f, vset(360.33267336939144))
+    p = vfma(p, f, vset(1559.5504831784826))
+    p = vfma(p, f, vset(4499.9114961951755))
+    return vfma(p, f, vset(6492.0))
 
 
-cdef inline vector exp2_double(vector x, vector scale, vector shift, vector* error) noexcept nogil:
-    """As exp2_terms, for x > low, as the sum of two doubles: about 2**-56 of the value."""
-    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(EXP2_TABLE, k)
+cdef inline vector exp2_minus_one(vector f) noexcept nogil:
+    """2**f - 1.  Largest error 2**-55.9 + 1 ulp, for abs(f) <= 1/32."""
     cdef vector f2 = vmul(f, f), high, middle, low
     high = vfma(vset(0.00015403723980749267), f, vset(0.0013333781576784281))
     middle = vfma(vset(0.009618129106919537), f, vset(0.0555041086566393))
     low = vfma(vset(0.24022650695910075), f, vset(0.6931471805599457))
-    low = vmul(f, vfma(f2, vfma(f2, high, middle), low))
-    return fast_two_sum(power, vfma(power, low, vlookup(EXP2_RESIDUE, k)), error)
+    return vmul(f, vfma(f2, vfma(f2, high, middle), low))
+
+
+cdef inline vector exp2_double(vector x, vector scale, vector shift, vector* error) noexcept nogil:
+    """2**(x * scale + shift - ROUND_16TH) as the sum of two doubles: about 2**-56 of the value, in normal range."""
+    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(EXP2_TABLE, k)
+    return fast_two_sum(power, vfma(power, exp2_minus_one(f), vlookup(EXP2_RESIDUE, k)), error)
 
 
 cdef inline vector exp2_down(vector t) noexcept nogil:
-    """2**t for t <= 0; exact where t is an integer above -1022, 0 for t <= -1023."""
-    cdef vector power, p = exp2_terms(t, vset(1.0), vset(ROUND_16TH), vset(-1023.0), &power)
-    return vmul(power, p)
+    """2**t for t <= 0; exact where t is an integer, 0 for t <= -1023."""
+    cdef vector shift = vset(ROUND_16TH), k, power
+    t = vmax(vset(-1023.0), t)
+    k = vadd(t, shift)
+    power = vlookup(EXP2_TABLE, k)      # 0 at -1023, as entry 0 has no bit below its exponent
+    return vfma(power, exp2_minus_one(vsub(t, vsub(k, shift))), power)
 
 
 cdef inline vector log_double(vector x, vector x_error, bint special, vector* error) noexcept nogil:

@@ -1,0 +1,369 @@
+"""Times csmooth beside its peers: the same arrays, the same process, in turns, on one core.
+
+The clock is the processor time of the process, all its threads included. On one core that is the time that passes,
+less what other processes take of it.
+
+``python bench/bench.py --help`` lists the options. Peers that are not installed are left out. What is timed stands
+in two tables: PEERS, the contenders of each function, and CASES.
+"""
+
+import argparse
+import fnmatch
+import json
+import math
+import os
+import platform
+import re
+import statistics
+import sys
+import timeit
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, partial
+from importlib import import_module, metadata, util
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csmooth import _dispatch
+
+Array: TypeAlias = NDArray[Any]
+Keywords: TypeAlias = dict[str, Any]  # of a call; the axis is among them unless it is None
+Contender: TypeAlias = Callable[[], Any]  # one call of it is timed; all else is prepared before
+Maker: TypeAlias = Callable[[Array, Keywords], Contender]
+
+DATA = Path(__file__).parent / "data"
+MARKERS = ("<!-- speed -->", "<!-- /speed -->")
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")}
+ONE_THREAD |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
+
+
+def named(target: str) -> Any:
+    """The object of a dotted name, such as scipy.special.logsumexp."""
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def of_numpy(target: str) -> Maker:
+    """A function of NumPy's arrays and of keywords."""
+    return lambda a, keywords: partial(named(target), a, **keywords)
+
+
+def of_torch(target: str) -> Maker:
+    """A function of a tensor, which here shares the array's memory, and of its dim."""
+
+    def make(a: Array, keywords: Keywords) -> Contender:
+        named("torch.set_num_threads")(1)
+        rest = dict(keywords)
+        dim = rest.pop("axis", tuple(range(a.ndim)))
+        return partial(named(target), named("torch.from_numpy")(a), dim, **rest)
+
+    return make
+
+
+def of_jax(target: str) -> Maker:
+    """A function that JAX compiles for this shape, of an array that already is on its device."""
+
+    def make(a: Array, keywords: Keywords) -> Contender:
+        jax = import_module("jax")
+        compiled = jax.jit(partial(named(target), **keywords))
+        on_device = jax.numpy.asarray(a).block_until_ready()
+        return lambda: compiled(on_device).block_until_ready()
+
+    return make
+
+
+def three_lines(exponentials: Callable[[Array, Array, Any], Any]) -> Maker:
+    """Log-sum-exp as one writes it in NumPy, with one's own sum of exp(a - m)."""
+
+    def call(a: Array, axis: Any = None) -> Any:
+        m = a.max(axis, keepdims=True)
+        s = exponentials(a, m, axis)
+        return m.squeeze(axis) + np.log(s)
+
+    return lambda a, keywords: partial(call, a, **keywords)
+
+
+def by_numexpr(a: Array, m: Array, axis: Any) -> Any:
+    """Sum of exp(a - m) over one axis or all."""
+    expression = "sum(exp(a - m))" if axis is None else f"sum(exp(a - m), axis={axis})"
+    return named("numexpr.evaluate")(expression, local_dict={"a": a, "m": m}, global_dict={})
+
+
+def of_numba(a: Array, keywords: Keywords) -> Contender:
+    """Log-sum-exp by two passes of plain loops over one axis or all."""
+    axis = keywords.get("axis")
+    before, after = ((), ()) if axis is None else (a.shape[: int(axis)], a.shape[axis + 1 :])
+    view = a.reshape(math.prod(before), -1, math.prod(after))
+    loops = numba_loops()
+    return lambda: loops(view, np.empty((view.shape[0], view.shape[2]), a.dtype)).reshape(before + after)
+
+
+@cache
+def numba_loops() -> Any:
+    """The loops, compiled once for each dtype."""
+
+    def loops(a: Array, out: Array) -> Array:
+        outer, n, inner = a.shape
+        m, s = np.empty(inner), np.empty(inner)
+        for i in range(outer):
+            m[:], s[:] = -np.inf, 0.0
+            for j in range(n):
+                for k in range(inner):
+                    m[k] = max(m[k], a[i, j, k])
+            for j in range(n):
+                for k in range(inner):
+                    s[k] += math.exp(a[i, j, k] - m[k])
+            for k in range(inner):
+                out[i, k] = m[k] + math.log(s[k])
+        return out
+
+    return named("numba.njit")(loops)
+
+
+class Peer(NamedTuple):
+    """A contender of a function."""
+
+    name: str
+    package: str
+    make: Maker
+    counts: bool = True  # among those whose best is to be beaten
+    same: bool = True  # gives the same values
+
+
+PEERS = {
+    "logsumexp": [
+        Peer("NumPy", "numpy", three_lines(lambda a, m, axis: np.exp(a - m).sum(axis))),
+        Peer("SciPy", "scipy", of_numpy("scipy.special.logsumexp")),
+        Peer("torch", "torch", of_torch("torch.logsumexp")),
+        Peer("JAX", "jax", of_jax("jax.scipy.special.logsumexp")),
+        Peer("numba", "numba", of_numba, counts=False),
+        Peer("numexpr", "numexpr", three_lines(by_numexpr), counts=False),
+        Peer("nansum", "bottleneck", of_numpy("bottleneck.nansum"), counts=False, same=False),
+    ],
+}
+
+
+class Case(NamedTuple):
+    """What is reduced: random numbers of a shape, or the array in a file of bench/data."""
+
+    function: str
+    dtype: str
+    shape: tuple[int, ...] | str
+    axis: int | tuple[int, ...] | None = None
+    keywords: Keywords | None = None
+    limits: tuple[float, float] | None = None  # most times np.max; how many times faster than the best peer at least
+
+    @property
+    def name(self) -> str:
+        """Such as `logsumexp float64 1000x1000 axis 0`."""
+        size = self.shape if isinstance(self.shape, str) else "x".join(map(str, self.shape))
+        axis = [] if self.axis is None else [f"axis {self.axis}".replace(", ", ",")]
+        keywords = [f"{name}={value}" for name, value in (self.keywords or {}).items()]
+        return " ".join([self.function, self.dtype, size, *axis, *keywords])
+
+    def array(self) -> Array:
+        """The same numbers in every run."""
+        if isinstance(self.shape, str):
+            return np.asarray(np.load(DATA / self.shape), self.dtype)
+        return np.random.default_rng(0).standard_normal(self.shape).astype(self.dtype)
+
+
+CASES = [
+    Case("logsumexp", "float64", (16_000_000,), limits=(1.25, 2)),
+    Case("logsumexp", "float64", (100_000,), limits=(4.2, 2)),
+    Case("logsumexp", "float64", (10,), limits=(0.25, 2)),
+    Case("logsumexp", "float64", (4, 10), 1),
+    Case("logsumexp", "float64", (1_000_000, 8), 1, limits=(0.25, 2)),
+    Case("logsumexp", "float64", (1_000_000, 2), 1, limits=(0.12, 2)),
+    Case("logsumexp", "float64", (100_000, 50), 1, limits=(1.1, 2)),
+    Case("logsumexp", "float64", (1000, 1000), 1, limits=(3, 1.5)),
+    Case("logsumexp", "float64", (1000, 1000), 0, limits=(5, 1.5)),
+    Case("logsumexp", "float64", (4000, 4000), 1, limits=(1.35, 1.5)),
+    Case("logsumexp", "float64", (4000, 4000), 0, limits=(3, 1.5)),
+    Case("logsumexp", "float64", (100, 100_000), 0),
+    Case("logsumexp", "float64", (100, 100, 1000), 1),
+    Case("logsumexp", "float64", (200, 300, 100), (0, 2)),
+    Case("logsumexp", "float64", "digits_log_joint.npy", 1),
+    Case("logsumexp", "float32", (16_000_000,)),
+    Case("logsumexp", "float32", (64, 50257), 1),
+]
+SWEEP = [Case(f, "float64", (round(10 ** (k / 2)),)) for f in PEERS for k in range(2, 15)]  # for the plot
+
+
+class Result(NamedTuple):
+    """The seconds of a case by contender (csmooth, np.max, the peers that can do it): minimum and median."""
+
+    case: Case
+    elements: int
+    seconds: dict[str, dict[str, float]]
+    notes: list[str]
+
+    def times(self, name: str) -> float:
+        """How many times faster than this contender csmooth is."""
+        return self.seconds[name]["min"] / self.seconds["csmooth"]["min"] if name in self.seconds else math.inf
+
+    def row(self, peers: list[str]) -> list[str]:
+        """Cells: the case, nanoseconds an element, multiples of np.max, times faster than each peer, limits."""
+        nanoseconds = self.seconds["csmooth"]["min"] / self.elements * 1e9
+        ratios = [f"{self.times(name):.3g}" if name in self.seconds else "-" for name in peers]
+        return [self.case.name, f"{nanoseconds:.3g}", f"{1 / self.times('np.max'):.3g}", *ratios, self.verdict()]
+
+    def verdict(self) -> str:
+        """Whether the limits are met."""
+        if self.case.limits is None:
+            return ""
+        most, least = self.case.limits
+        best = min(self.times(peer.name) for peer in PEERS[self.case.function] if peer.counts)
+        met = ["NO", "yes"]
+        return f"<={most:g} {met[1 / self.times('np.max') <= most]}, >={least:g} {met[best >= least]}"
+
+
+def run(case: Case, peers: list[Peer], seconds: float, least: int) -> Result:
+    """Times a case, after a look at the values of each contender."""
+    a = case.array()
+    keywords = (case.keywords or {}) | ({} if case.axis is None else {"axis": case.axis})
+    ours = of_numpy(f"csmooth.{case.function}")(a, keywords)
+    contenders: dict[str, Contender] = {"csmooth": ours, "np.max": partial(np.max, a, axis=case.axis)}
+    expected = np.asarray(ours())
+    notes = []
+    for peer in peers:
+        try:
+            call = peer.make(a, keywords)
+            value = np.asarray(call())
+        except Exception as problem:  # each package has its own
+            notes.append(f"{peer.name} cannot: {str(problem).partition(chr(10))[0]}")
+            continue
+        error = np.max(np.abs(value - expected) / np.maximum(1, np.abs(expected))) if peer.same else 0.0
+        if error <= 1e-6:
+            contenders[peer.name] = call
+        else:
+            notes.append(f"{peer.name} is left out, as its values differ by {error:.1e}")
+    wall, cpu = perf_counter(), process_time()
+    figures = in_turns(contenders, seconds, least)
+    share = (process_time() - cpu) / (perf_counter() - wall)
+    if share < 0.95:
+        notes.append(f"other processes took {1 - share:.0%} of the core, and some of its caches")
+    return Result(case, a.size, figures, notes)
+
+
+def in_turns(contenders: dict[str, Contender], seconds: float, least: int) -> dict[str, dict[str, float]]:
+    """Times the contenders by turns for so long and so many rounds, so that noise meets all of them."""
+    repeats = {name: repetitions(call) for name, call in contenders.items()}
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    end = perf_counter() + seconds
+    while len(samples["csmooth"]) < least or perf_counter() < end:
+        for name, call in contenders.items():
+            samples[name].append(timeit.timeit(call, timer=process_time, number=repeats[name]) / repeats[name])
+    return {name: {"min": min(sample), "median": statistics.median(sample)} for name, sample in samples.items()}
+
+
+def repetitions(call: Contender) -> int:
+    """How many calls last for 2 ms."""
+    number = 1
+    while timeit.timeit(call, timer=process_time, number=number) < 2e-3:
+        number *= 2
+    return number
+
+
+def surroundings(packages: list[str]) -> dict[str, Any]:
+    """Where and with what the figures were made."""
+    cpuinfo = Path("/proc/cpuinfo")
+    models = re.findall(r"^model name\s*: (.*)", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else []
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "level": _dispatch.level,
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {"Python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+    }
+
+
+def plot(results: list[Result], file: str) -> None:
+    """Draws nanoseconds an element against the number of elements, a panel for each function."""
+    functions = list(dict.fromkeys(result.case.function for result in results))
+    figure = named("matplotlib.figure.Figure")(figsize=(8 * len(functions), 5.5), layout="constrained")
+    for panel, function in zip(figure.subplots(1, len(functions), squeeze=False)[0], functions, strict=True):
+        chosen = [result for result in results if result.case.function == function]
+        for name in dict.fromkeys(name for result in chosen for name in result.seconds):
+            done = [result for result in chosen if name in result.seconds]
+            heights = [result.seconds[name]["min"] / result.elements * 1e9 for result in done]
+            style = {"csmooth": "o-k", "np.max": "--k", "nansum": ":k"}.get(name, ".-")
+            panel.loglog([result.elements for result in done], heights, style, label=name)
+        panel.set(title=f"{function}, one core", xlabel="elements (float64)", ylabel="nanoseconds an element")
+        panel.grid(alpha=0.3)
+        panel.legend()
+    figure.savefig(file, dpi=120)
+
+
+def rewrite(readme: Path, rows: list[list[str]], about: dict[str, Any]) -> None:
+    """Puts the table, without the limits, between the markers in a Markdown file."""
+    head, *body = [cells[:-1] for cells in rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * (len(head) - 1)], *body]]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    measured = f"on one core: {about['processor']}, {about['level']}, {about['date']}, {versions}"
+    meaning = "Nanoseconds an element, multiples of `np.max` of the same array, times faster than each peer"
+    lines += ["", f"{meaning}; `python bench/bench.py` {measured}."]
+    text = readme.read_text(encoding="utf-8")
+    pattern = re.compile(f"({re.escape(MARKERS[0])}\n).*?({re.escape(MARKERS[1])})", re.DOTALL)
+    if not pattern.search(text):
+        sys.exit(f"{readme} lacks {' and '.join(MARKERS)}")
+    readme.write_text(pattern.sub(lambda old: old[1] + "\n".join(lines) + "\n" + old[2], text), encoding="utf-8")
+
+
+def settle(pin: bool) -> None:
+    """Starts this process anew, on one core and with one thread, unless it is so: libraries look at their import."""
+    if pin and sys.platform == "linux":
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | ONE_THREAD
+    if environment != dict(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def main() -> None:
+    """Runs the cases, prints their table, and writes what was asked for."""
+    parser = argparse.ArgumentParser(description="Times csmooth beside its peers, on one core.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and every second size of the plot")
+    parser.add_argument("--cases", default="*", metavar="PATTERN", help="such as 'float32' or '1000x1000*axis 0'")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument("--plot", metavar="FILE", help="time vectors of many sizes too, and draw them")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help=f"write the table between {' and '.join(MARKERS)}")
+    parser.add_argument("--no-pin", action="store_true", help="let the system choose cores; JAX may use several")
+    arguments = parser.parse_args()
+    settle(not arguments.no_pin)
+
+    peers = {function: [p for p in row if util.find_spec(p.package)] for function, row in PEERS.items()}
+    columns = list(dict.fromkeys(peer.name for row in peers.values() for peer in row))
+    about = surroundings(["csmooth", *dict.fromkeys(peer.package for row in peers.values() for peer in row)])
+    print(*(f"{key}: {value}" for key, value in about.items()), sep="\n")
+    absent = {peer.package for row in PEERS.values() for peer in row} - set(about["versions"])
+    print("not installed:", ", ".join(sorted(absent)) or "none")
+    rows = [["case", "ns/element", "x np.max", *columns, "limits: x np.max, best peer"]]
+
+    def show(cells: list[str]) -> None:
+        print(f"{cells[0]:44}" + "".join(f"{cell:>11}" for cell in cells[1:-1]), cells[-1], sep="  ", flush=True)
+
+    show(rows[0])
+    np.empty(31 << 17)  # 31 MiB, freed: malloc keeps smaller blocks from now on, so peers' temporaries cost less
+    results = []
+    for case in CASES + (SWEEP[:: 1 + arguments.quick] if arguments.plot else []):
+        if fnmatch.fnmatch(case.name, f"*{arguments.cases}*"):
+            results.append(run(case, peers[case.function], *((0.4, 2) if arguments.quick else (4, 5))))
+            rows.append(results[-1].row(columns))
+            show(rows[-1])
+            print(*(f"    {note}\n" for note in results[-1].notes), sep="", end="")
+    if arguments.json:
+        figures = [{"name": r.case.name, **r.case._asdict(), "seconds": r.seconds, "notes": r.notes} for r in results]
+        arguments.json.write_text(json.dumps(about | {"cases": figures}, indent=1) + "\n", encoding="utf-8")
+    curves = [result for result in results if result.case in SWEEP]
+    if curves:
+        plot(curves, arguments.plot)
+    if arguments.readme:
+        rewrite(arguments.readme, rows[: len(rows) - len(curves)], about)
+
+
+if __name__ == "__main__":
+    main()
