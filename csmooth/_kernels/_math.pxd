@@ -38,8 +38,9 @@ cdef extern from "_vector.h":
     double fold_add(const vector*) noexcept nogil
     double fold_max(const vector*) noexcept nogil
     double vfirst(vector) noexcept nogil
-    void prefetch(const void*) noexcept nogil
-    vector vload_part(const double*, int count) noexcept nogil
+    void prefetch_near(const void*) noexcept nogil
+    void prefetch_far(const void*) noexcept nogil
+    vector vload_part(const double*, int count, vector fill) noexcept nogil
     void vtranspose(vector*, int count) noexcept nogil
 
 cdef extern from *:

@@ -3,8 +3,8 @@
  * Every operation is one IEEE operation per element, so a kernel written with them gives the
  * same bits at every width.  vfma() rounds once, except on processors without a fused
  * multiply-add, where it is a*b + c; vfma1() rounds (nearly) once everywhere.  vmax(a, b) is
- * a > b ? a : b, so a NaN in a gives b.  vload_part() reads the first `count` > 0 elements, and nothing
- * beyond them; vtranspose() exchanges rows and columns of WIDTH vectors, of which `count` rows are wanted.  Shifts and the i-operations see the bits as unsigned
+ * a > b ? a : b, so a NaN in a gives b.  vload_part() reads the first `count` elements, nothing
+ * beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH vectors, of which `count` rows are wanted.  Shifts and the i-operations see the bits as unsigned
  * 64-bit integers.
  */
 #ifndef CSMOOTH_VECTOR_H
@@ -20,9 +20,11 @@
 #endif
 
 #if defined(__GNUC__)
-#define prefetch(p) __builtin_prefetch(p)
+#define prefetch_near(p) __builtin_prefetch(p)
+#define prefetch_far(p) __builtin_prefetch(p, 0, 2)  /* to the second level */
 #else
-#define prefetch(p) ((void)(p))
+#define prefetch_near(p) ((void)(p))
+#define prefetch_far(p) ((void)(p))
 #endif
 
 #define TABLE_SIZE 16  /* entries of a table for vlookup(), indexed by the lowest 4 bits */
@@ -65,8 +67,8 @@ INLINE vector viand(vector a, vector b) { return DBL(_mm512_and_si512(INT(a), IN
 INLINE vector vlookup(const double *table, vector k) {
     return viadd(_mm512_permutex2var_pd(vload(table), INT(k), vload(table + 8)), vshl(k, LOOKUP_SHIFT));
 }
-INLINE vector vload_part(const double *p, int count) {
-    return _mm512_maskz_loadu_pd((__mmask8)(count < 8 ? (1 << count) - 1 : 255), p);
+INLINE vector vload_part(const double *p, int count, vector fill) {
+    return _mm512_mask_loadu_pd(fill, (__mmask8)(count <= 0 ? 0 : count < 8 ? (1 << count) - 1 : 255), p);
 }
 /* Stages of 2 x 2 blocks of 1, 2 and 4 elements. */
 INLINE void vtranspose(vector *a, int count) {
@@ -142,9 +144,9 @@ INLINE vector vlookup(const double *table, vector k) {
                                table[_mm_cvtsi128_si64(l) & (TABLE_SIZE - 1)]),
                  vshl(k, LOOKUP_SHIFT));
 }
-INLINE vector vload_part(const double *p, int count) {
-    const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
-    return _mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), index));
+INLINE vector vload_part(const double *p, int count, vector fill) {
+    const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+    return _mm256_blendv_pd(fill, _mm256_maskload_pd(p, mask), DBL(mask));
 }
 INLINE void vtranspose(vector *a, int count) {
     const vector low01 = _mm256_unpacklo_pd(a[0], a[1]), high01 = _mm256_unpackhi_pd(a[0], a[1]);
@@ -201,8 +203,8 @@ INLINE vector vlookup(const double *table, vector k) {
                       table[vgetq_lane_u64(INT(k), 1) & (TABLE_SIZE - 1)]};
     return viadd(t, vshl(k, LOOKUP_SHIFT));
 }
-INLINE vector vload_part(const double *p, int count) {
-    return count < 2 ? vsetq_lane_f64(*p, vdupq_n_f64(0), 0) : vld1q_f64(p);
+INLINE vector vload_part(const double *p, int count, vector fill) {
+    return count <= 0 ? fill : count == 1 ? vsetq_lane_f64(*p, fill, 0) : vld1q_f64(p);
 }
 INLINE void vtranspose(vector *a, int count) {
     const vector low = vzip1q_f64(a[0], a[1]);
@@ -250,7 +252,7 @@ INLINE vector viand(vector a, vector b) { return DBL(INT(a) & INT(b)); }
 INLINE vector vlookup(const double *table, vector k) {
     return viadd(table[INT(k) & (TABLE_SIZE - 1)], vshl(k, LOOKUP_SHIFT));
 }
-INLINE vector vload_part(const double *p, int count) { (void)count; return *p; }
+INLINE vector vload_part(const double *p, int count, vector fill) { return count <= 0 ? fill : *p; }
 INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }
 
 #endif
