@@ -244,31 +244,36 @@ cdef inline void fold_lanes(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors) 
 cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint weighted,
                           bint shifted) noexcept nogil:
     cdef vector rest[LANES * VECTORS]
-    cdef vector ties[LANES * VECTORS]
+    cdef vector ties[LANES * VECTORS]       # weighted; else counts, exact in any order, do without lanes
+    cdef vector count[VECTORS]
     cdef vector shift[VECTORS]
     cdef vector low[VECTORS]
     cdef Py_ssize_t i, j, k, lane
     for j in range(vectors):
         shift[j] = shift_of(s[j])
         low[j] = low_of(s[j], &p[j])
-    for j in range(vectors):
-        rest[j] = ties[j] = vset(0.0)
-    for i in range(a.rows):
-        lane = (i % LANES) * vectors
+        rest[j] = ties[j] = count[j] = vset(0.0)
+    for i in range(min(a.rows, LANES)):
         for j in range(vectors):
-            if i < LANES:
-                rest[lane + j] = vset(0.0)
-                if weighted:
-                    ties[lane + j] = vset(0.0)
+            lane = i*vectors + j
             k = a.stride*i + WIDTH*j
+            rest[lane] = ties[lane] = vset(0.0)
+            prefetch_near(a.x + k + LANES)   # the next tile
             add_term(vload(a.x + k), a.weights + k if weighted else NULL, &s[j], p[j].scale, shift[j], low[j],
-                     &rest[lane + j], &ties[lane + j if weighted else j], True, shifted)
+                     &rest[lane], &ties[lane] if weighted else &count[j], True, shifted)
+    for i in range(LANES, a.rows):
+        for j in range(vectors):
+            lane = (i % LANES) * vectors + j
+            k = a.stride*i + WIDTH*j
+            prefetch_near(a.x + k + LANES)   # the next tile
+            add_term(vload(a.x + k), a.weights + k if weighted else NULL, &s[j], p[j].scale, shift[j], low[j],
+                     &rest[lane], &ties[lane] if weighted else &count[j], True, shifted)
     fold_lanes(rest, min(a.rows, LANES), vectors)
-    if weighted:                # a number of ties is exact in any order
+    if weighted:
         fold_lanes(ties, min(a.rows, LANES), vectors)
     for j in range(vectors):
         add_to(&s[j].rest, &s[j].rest_error, rest[j])
-        add_to(&s[j].ties, &s[j].ties_error, ties[j])
+        add_to(&s[j].ties, &s[j].ties_error, ties[j] if weighted else count[j])
 
 
 cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
