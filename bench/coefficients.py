@@ -11,13 +11,12 @@ from mpmath import atanh, chebyfit, expm1, floor, linspace, log, mp, mpf, polyva
 
 mp.dps = 50
 
-# Near 1/c6 of 2**f = 1 + c1*f + ... + c6*f**6, where a change of 1e-4 costs nothing. Of 10**10 doubles there this is
-# the one by which the 16 powers of the table can be divided with the smallest rounding errors.
-FACTOR = 6492.0061586570109
+# Of 10**10 doubles above 1.4, the one by which the powers of the table can be multiplied with the smallest errors.
+FACTOR = 1.4000010343227465
 Function = Callable[[mpf], mpf]
 
 
-def fit(f: Function, low: mpf, high: mpf, degree: int, weight: Function) -> None:
+def fit(f: Function, low: mpf, high: mpf, degree: int, weight: Function) -> list[mpf]:
     """Prints the coefficients, the highest first, and max |weight·(f - polynomial)| as a power of two."""
     coefficients = [float(c) for c in chebyfit(f, [low, high], degree + 1)]
     points = [x for x in linspace(low, high, 4001) if x]
@@ -25,6 +24,7 @@ def fit(f: Function, low: mpf, high: mpf, degree: int, weight: Function) -> None
     for c in coefficients:
         print(f"    {c!r}")
     print(f"    error 2**{float(log(error, 2)):.1f}")
+    return [mpf(c) for c in coefficients]
 
 
 def entry(x: float, j: int) -> float:
@@ -35,28 +35,23 @@ def entry(x: float, j: int) -> float:
 
 def main() -> None:
     """Prints all constants."""
-    print("2**f times the inverse of its highest coefficient, which spares a multiplication; |f| <= 1/32:")
-    half = mpf(1) / 32 + mpf(2) ** -40
-    powers = chebyfit(lambda f: mpf(2) ** f, [-half, half], 7)
-    monic = [1.0, *(float(c * FACTOR) for c in powers[1:-1]), FACTOR]
-    points = linspace(-half, half, 4001)
-    error = max(abs(polyval([mpf(c) for c in monic], f) / FACTOR / mpf(2) ** f - 1) for f in points)
-    for c in monic:
-        print(f"    {c!r}")
-    table = [mpf(2) ** (mpf(j) / 16) / FACTOR for j in range(16)]
-    rounding = max(abs(float(x) / x - 1) for x in table) * 2**53
-    print(f"    error 2**{float(log(error, 2)):.1f}; 2**(j/16) over it, error {float(rounding):.3f} units of 2**-53:")
-    for j, x in enumerate(table):
-        print(f"    {entry(float(x), j)!r}")
-
     print("q of 2**f = 1 + f·q(f), |f| <= 1/32; error of 2**f:")
-    fit(lambda f: expm1(f * log(2)) / f if f else log(2), -half, half, 5, abs)
+    half = mpf(1) / 32 + mpf(2) ** -40
+    q = fit(lambda f: expm1(f * log(2)) / f if f else log(2), -half, half, 5, abs)
+    print(f"    over the highest coefficient: {[float(c / q[0]) for c in q[1:]]!r}")
 
-    print("2**(j/16) and what rounding it left:")
-    for j in range(16):
-        exact = mpf(2) ** (mpf(j) / 16)
-        # A residue of 0 would turn into an arbitrary power of two; 2**-80 is as good as 0.
-        print(f"    {entry(float(exact), j)!r}, {entry(float(exact - float(exact)) or 2.0**-80, j)!r}")
+    powers = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
+    rounding = max(abs(float(x * FACTOR) / (x * FACTOR) - 1) for x in powers) * 2**53
+    print(f"2**(j/16) times the factor, error {float(rounding):.3f} units of 2**-53:")
+    for j, x in enumerate(powers):
+        print(f"    {entry(float(x * FACTOR), j)!r}")
+    print("2**(j/16):")
+    for j, x in enumerate(powers):
+        print(f"    {entry(float(x), j)!r}")
+    print("2**(j/16) over the factor, and what rounding it left:")
+    for j, x in enumerate(powers):
+        exact = x / FACTOR
+        print(f"    {entry(float(exact), j)!r}, {entry(float(exact - float(exact)), j)!r}")
 
     print("r of log((1+q)/(1-q)) = 2q + q·z·r(z), z = q², for (1+q)/(1-q) in [√½, √2]; error of z·r:")
     largest = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2

@@ -25,6 +25,7 @@ cdef extern from "_vector.h":
     vmask vequal(vector, vector) noexcept nogil
     vmask vless(vector, vector) noexcept nogil
     vector vadd_where(vmask, vector a, vector b) noexcept nogil
+    vector vadd_unless(vmask, vector a, vector b) noexcept nogil
     vector vfma_unless(vmask, vector, vector, vector) noexcept nogil
     vector vselect(vmask, vector, vector) noexcept nogil
     bint vany(vmask) noexcept nogil
@@ -45,29 +46,37 @@ cdef extern from "_vector.h":
 
 cdef extern from *:
     """
-    /* Tables as vlookup() wants them, the bits of entry j less j * 2**48. 2**(j/16) / 6492.0061586570109, for exp2_terms: */
+    /* Tables as vlookup() wants them: the bits of entry j less j * 2**48. FACTOR * 2**(j/16): */
     static const double TERM_TABLE[TABLE_SIZE] = {
-        0.0001540355901644536, 0.0001532259338382229, 0.00015271821311749315, 0.00015252579583356938,
-        0.00015266264166221137, 0.0001531433283268262, 0.00015398307896177544, 0.00015519779068715915,
-        0.000156804064448714, 0.00015881923617883624, 0.00016126140933722126, 0.00016218338702422508,
-        0.00016004555371577935, 0.00015815085259409889, 0.00015651004804072163, 0.0001551343810170717};
-    /* 2**(j/16) and what rounding it left: */
+        1.4000010343227465, 1.399484375514506, 1.4017119536683138, 1.4068052665343567,
+        1.4148911910277788, 1.4261022213846606, 1.4405767178620634, 1.4584591664489666,
+        1.479900450075589, 1.4712790659150872, 1.4545483753574269, 1.4398440652478697,
+        1.42725585111349, 1.4168774205270886, 1.4088066089646802, 1.4031455834488584};
+    /* 2**(j/16): */
     static const double EXP2_TABLE[TABLE_SIZE] = {
         1.0, 0.9908868912137069, 0.9827538663326288, 0.9756443173783458,
         0.9696035575013605, 0.964678906036742, 0.9609197773255048, 0.9583777734684463,
         0.9571067811865476, 0.9571630729697497, 0.9586054127039704, 0.9614951659746271,
         0.9658964152537145, 0.9718760801866497, 0.9795040432046712, 0.9888532806985737};
-    static const double EXP2_RESIDUE[TABLE_SIZE] = {
-        8.271806125530277e-25, 8.204945010342603e-17, -2.7376974730900005e-17, 7.871978590439324e-17,
-        3.288125841074923e-17, 3.790665853848533e-17, 2.0178332366957894e-17, 5.411725318280621e-17,
-        -6.891735751890022e-17, -2.3491504950382804e-17, 5.0157514904348947e-17, 1.516621345192545e-17,
-        4.793394400681471e-17, 1.7402788691209577e-17, 1.8150259597204943e-17, -5.483445375695662e-17};
+    /* 2**(j/16) / FACTOR, and what rounding it left: */
+    static const double INVERSE_TABLE[TABLE_SIZE] = {
+        0.7142851865704172, 0.7146592935117605, 0.7164335192832862, 0.7196698524414542,
+        0.7244330260105862, 0.7307906389908386, 0.7388132832457932, 0.7485746760078408,
+        0.7550758991250403, 0.7461875195922327, 0.738289173578714, 0.7314246936131131,
+        0.7256398528558945, 0.7209824510184702, 0.7175024040862755, 0.7152518380142242};
+    static const double INVERSE_RESIDUE[TABLE_SIZE] = {
+        1.20857285424029e-17, 4.1402217861951243e-17, -4.751032394465842e-17, -2.8538101215035017e-17,
+        -4.283985974431951e-17, 1.0466392886264543e-17, -2.4736522040729384e-17, 1.0429595122909305e-17,
+        1.2490155530289987e-17, -2.201698235401676e-17, 8.765943184007101e-18, -2.4827308250398274e-17,
+        9.081541300471232e-19, -1.8780715395629316e-17, -3.5181377058066486e-17, 5.210182420076463e-17};
     /* Adding 1.5 * 2**48 rounds to a multiple of 1/16, adding 1.5 * 2**52 to an integer. */
     #define ROUND_16TH 422212465065984.0
     #define ROUND_INTEGER 6755399441055744.0
     #define TWO_54 18014398509481984.0
     #define DOUBLE_MIN 2.2250738585072014e-308
     #define DOUBLE_MAX 1.7976931348623157e308
+    /* The highest coefficient of the polynomial in exp2_terms. */
+    #define HIGHEST 0.00015403723980749267
     /* log(2), in 40 bits and the rest. */
     #define LN2_HIGH 0.6931471805592082
     #define LN2_LOW 7.371002565167799e-13
@@ -77,21 +86,22 @@ cdef extern from *:
     """
     const double[16] TERM_TABLE
     const double[16] EXP2_TABLE
-    const double[16] EXP2_RESIDUE
+    const double[16] INVERSE_TABLE
+    const double[16] INVERSE_RESIDUE
     double ROUND_16TH
     double ROUND_INTEGER
     double TWO_54, DOUBLE_MIN, DOUBLE_MAX
-    double LN2_HIGH, LN2_LOW
+    double HIGHEST, LN2_HIGH, LN2_LOW
     double FIELD_1024 "FIELD_1024.value"
     double SQRT_HALF "SQRT_HALF.value"
     double TWO_52 "TWO_52.value"
 
 
-# Terms carry 2**BIAS. None is smaller than 2**EXPONENT_MIN, which, relative to a maximum, is less than any double:
-# so much adds an element that counts for nothing.
+# Terms carry FACTOR * 2**BIAS; FACTOR, near 1.4, makes the entries of their table round well. None is smaller than
+# 2**EXPONENT_MIN, which, relative to a maximum, is less than any double: so much adds an element that counts for nothing.
 cdef enum:
     BIAS = 200
-    EXPONENT_MIN = -1009 - BIAS
+    EXPONENT_MIN = -1022 - BIAS
 
 
 cdef inline vector two_sum(vector a, vector b, vector* error) noexcept nogil:
@@ -108,26 +118,28 @@ cdef inline vector fast_two_sum(vector a, vector b, vector* error) noexcept nogi
     return total
 
 
-cdef inline vector exp2_terms(vector x, vector scale, vector shift, vector low, vector* power) noexcept nogil:
-    """2**(x * scale + shift - ROUND_16TH) as the product of `power`, from the table, and the value returned.
+cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector shift, vector low, bint scaled,
+                              vector* f, vector* q) noexcept nogil:
+    """FACTOR * 2**(x * (scale + scale_error) + shift - ROUND_16TH) = power * (1 + HIGHEST * f * q); returns the power.
 
-    Largest error 1 unit of 2**-53 of the value, where low * scale + shift - ROUND_16TH is an integer of at least
-    EXPONENT_MIN + BIAS; smaller x, -inf included, count as low. NaN for NaN.
-    x * scale is rounded but once, after the shift: its size costs no accuracy (abs(x * scale) < 2**46).
-    The polynomial is 6492.006... * 2**f, so that its first coefficient is 1 and takes no multiplication; the table is
-    divided by that number, chosen so that its rounding errors stay below 0.17 units of 2**-53.
+    The parts are to be summed apart: the power, an entry of the table, is off by 0.15 units of 2**-53 at most, the
+    rest is small. Together 0.4 units, for x >= low, where low * scale + shift - ROUND_16TH is an integer of at least
+    EXPONENT_MIN + BIAS; smaller x, -inf included, count as low. f is NaN for NaN.
+    x * scale is rounded but once, after the shift: its size costs no accuracy (abs(x * scale) < 2**46). Not `scaled`:
+    scale_error is 0. The polynomial q is that of 2**f = 1 + f*q over its highest coefficient: one product less.
     """
-    cdef vector k, f, p
+    cdef vector k
     x = vmax(low, x)
     k = vfma(x, scale, shift)
-    f = vfma1(x, scale, vsub(shift, k))
-    power[0] = vlookup(TERM_TABLE, k)
-    p = vadd(f, vset(8.656323386792376))
-    p = vfma(p, f, vset(62.44095339432298))
-    p = vfma(p, f, vset(360.33301520015937))
-    p = vfma(p, f, vset(1559.551962651144))
-    p = vfma(p, f, vset(4499.915765050918))
-    return vfma(p, f, vset(6492.006158657011))
+    f[0] = vfma1(x, scale, vsub(shift, k))
+    if scaled:
+        f[0] = vfma(x, scale_error, f[0])
+    q[0] = vadd(f[0], vset(8.656206507886088))
+    q[0] = vfma(q[0], f[0], vset(62.440284693102456))
+    q[0] = vfma(q[0], f[0], vset(360.32915628717643))
+    q[0] = vfma(q[0], f[0], vset(1559.5352608195442))
+    q[0] = vfma(q[0], f[0], vset(4499.867573751667))
+    return vlookup(TERM_TABLE, k)
 
 
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:
@@ -139,10 +151,11 @@ cdef inline vector exp2_minus_one(vector f) noexcept nogil:
     return vmul(f, vfma(f2, vfma(f2, high, middle), low))
 
 
-cdef inline vector exp2_double(vector x, vector scale, vector shift, vector* error) noexcept nogil:
-    """2**(x * scale + shift - ROUND_16TH) as the sum of two doubles: about 2**-56 of the value, in normal range."""
-    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(EXP2_TABLE, k)
-    return fast_two_sum(power, vfma(power, exp2_minus_one(f), vlookup(EXP2_RESIDUE, k)), error)
+cdef inline vector exp2_inverse(vector x, vector scale, vector scale_error, vector shift, vector* error) noexcept nogil:
+    """2**(x * (scale + scale_error) + shift - ROUND_16TH) / FACTOR as the sum of two doubles: 2**-56 of the value."""
+    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(INVERSE_TABLE, k)
+    f = vfma(x, scale_error, f)
+    return fast_two_sum(power, vfma(power, exp2_minus_one(f), vlookup(INVERSE_RESIDUE, k)), error)
 
 
 cdef inline vector exp2_down(vector t) noexcept nogil:

@@ -52,6 +52,7 @@ INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, 
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, m, a, b); }
+INLINE vector vadd_unless(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, _knot_mask8(m), a, b); }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return _mm512_mask3_fmadd_pd(a, b, c, _knot_mask8(m)); }
 INLINE vmask vequal(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE vmask vless(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
@@ -123,6 +124,7 @@ INLINE vector vfma(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, 
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm256_max_pd(a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm256_add_pd(a, _mm256_and_pd(m, b)); }
+INLINE vector vadd_unless(vmask m, vector a, vector b) { return _mm256_add_pd(a, _mm256_andnot_pd(m, b)); }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return _mm256_blendv_pd(vfma(a, b, c), c, m); }
 INLINE vmask vequal(vector a, vector b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 INLINE vmask vless(vector a, vector b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
@@ -185,6 +187,7 @@ INLINE vector vdiv(vector a, vector b) { return vdivq_f64(a, b); }
 INLINE vector vfma(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vfma1(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return vbslq_f64(m, vaddq_f64(a, b), a); }
+INLINE vector vadd_unless(vmask m, vector a, vector b) { return vbslq_f64(m, a, vaddq_f64(a, b)); }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return vbslq_f64(m, c, vfma(a, b, c)); }
 INLINE vmask vequal(vector a, vector b) { return vceqq_f64(a, b); }
 INLINE vmask vless(vector a, vector b) { return vcltq_f64(a, b); }
@@ -236,6 +239,7 @@ INLINE vector vfma1(vector a, vector b, vector c) {
     return (p + c) + (((ah * bh - p) + ah * bl + al * bh) + al * bl);
 }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return m ? a + b : a; }
+INLINE vector vadd_unless(vmask m, vector a, vector b) { return m ? a : a + b; }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return m ? c : vfma(a, b, c); }
 INLINE vmask vequal(vector a, vector b) { return a == b; }
 INLINE vmask vless(vector a, vector b) { return a < b; }

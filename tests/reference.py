@@ -1,0 +1,135 @@
+"""Slow, exact definitions that the fast ones are held against, and the units in which they may differ."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from csmooth import _dispatch, _reductions
+
+LEVELS = _dispatch.available()
+
+
+@contextmanager
+def running(level: str) -> Iterator[None]:
+    """Makes the public functions run the kernels of one level."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_reductions, "kernels", LEVELS[level])
+        patch.setattr(_reductions, "_of_all", LEVELS[level].logsumexp_of_all)
+        yield
+
+
+class Exact(NamedTuple):
+    """A result known to many more digits than a double has."""
+
+    value: Any  # mpf, or a float where it is infinite or NaN
+    sign: float
+    condition: Any  # mpf
+
+
+def logsumexp(
+    a: Iterable[float],
+    b: Iterable[float] | None = None,
+    alpha: float = 1.0,
+    initial: float | None = None,
+    where: Iterable[bool] | None = None,
+) -> Exact:
+    """log(sum(b * exp(alpha * a))) / alpha of one output, the sign of the sum, and the condition number."""
+    elements = [float(x) for x in a]
+    weights = [1.0] * len(elements) if b is None else [float(w) for w in b]
+    there = [True] * len(elements) if where is None else list(where)
+    counts = Counter((x, w) for x, w, is_there in zip(elements, weights, there, strict=True) if is_there)
+    if initial is not None:
+        counts[float(initial), 1.0] += 1
+    return logsumexp_of_counts(counts, float(alpha), weighted=b is not None)
+
+
+def logsumexp_of_counts(counts: Mapping[tuple[float, float], int], alpha: float = 1.0, weighted: bool = False) -> Exact:
+    """As logsumexp, of pairs (a, b) and how often each occurs."""
+    pairs = {(x, w): n for (x, w), n in counts.items() if w != 0}  # an element of weight 0 does not exist
+    if alpha != alpha or any(x != x or w != w for x, w in pairs):
+        return Exact(np.nan, np.nan, mpf(0))
+    largest, nothing = (np.inf, -np.inf) if alpha > 0 else (-np.inf, np.inf)
+    if abs(alpha) == np.inf:
+        extreme = (max if alpha > 0 else min)([nothing, *(x for x, _ in pairs)])
+        return Exact(extreme, float(extreme != nothing), mpf(0))
+    pairs = {(x, w): n for (x, w), n in pairs.items() if x != nothing}
+    infinite = [n * w for (x, w), n in pairs.items() if x == largest]
+    infinite = infinite or [n * w for (_, w), n in pairs.items() if abs(w) == np.inf]
+    if infinite:
+        sign = np.sign(sum(infinite))
+        return Exact(largest if abs(sign) == 1 else np.nan, sign if abs(sign) == 1 else np.nan, mpf(0))
+    weight: dict[float, int | Fraction] = {}
+    size: dict[float, int | Fraction] = {}
+    for (x, w), n in pairs.items():
+        total = n * Fraction(w) if weighted else n
+        weight[x] = weight.get(x, 0) + total
+        size[x] = size.get(x, 0) + abs(total)
+    if not any(weight.values()):
+        return Exact(nothing, 0.0, mpf("inf"))
+    bits, exact = 128, None
+    while exact is None:  # ends: exponentials of distinct rational numbers never cancel altogether
+        with mp.workprec(bits):
+            exact = logsumexp_to(bits, weight, size, alpha, weighted)
+        bits *= 2
+    return exact
+
+
+def logsumexp_to(
+    bits: int,
+    weight: Mapping[float, int | Fraction],
+    size: Mapping[float, int | Fraction],
+    alpha: float,
+    weighted: bool,
+) -> Exact | None:
+    """As logsumexp, of the sum of the weights, and of their absolute values, at each a; None if `bits` are too few.
+
+    The condition number is sum(|a| p) / |value| with p = |b| exp(alpha a) / |sum|, plus sum(p) / |alpha value| if there
+    are weights: the relative error that relative errors of 1 in all of the inputs may cause, at most.
+    """
+    scaled = {x: mpf(x) * mpf(alpha) for x in weight}
+    top = max(scaled[x] for x in weight if weight[x])
+    total = magnitude = absolute = moment = mpf(0)
+    for x, s in scaled.items():
+        if weighted or s - top > -bits:  # others lie beneath these bits
+            term = mp.exp(s - top)
+            part = term * (mpf(size[x].numerator) / size[x].denominator if weighted else size[x])
+            absolute += part
+            moment += part * abs(mpf(x))
+            if weighted:
+                part = term * weight[x].numerator / weight[x].denominator
+                magnitude += abs(part)
+            total += part
+    enough = mpf(2) ** (-bits // 2)
+    if abs(total) < enough * magnitude:
+        return None
+    scaled_value = top + mp.log(abs(total))
+    if abs(scaled_value) < enough * max(1, abs(top)) and bits < 5000:  # beyond, it is 0 or rounds to 0
+        return None
+    value = scaled_value / mpf(alpha)
+    condition = mpf("inf")
+    if value:
+        condition = (moment + (absolute / abs(mpf(alpha)) if weighted else 0)) / abs(total * value)
+    return Exact(value, float(mp.sign(total)), condition)
+
+
+def units(got: Any, exact: Exact, dtype: Any = np.float64) -> float:
+    """The error of a result in units of ulp(result) * max(1, condition number)."""
+    info = np.finfo(dtype)
+    nearest = info.dtype.type(float(exact.value))
+    if not (np.isfinite(got) and np.isfinite(nearest)):
+        return 0.0 if same_bits(np.asarray(got, dtype), np.asarray(nearest)) else np.inf
+    ulp = np.spacing(min(abs(nearest), np.nextafter(info.max, info.dtype.type(0))))  # that of the largest overflows
+    with mp.workprec(200):
+        return float(abs(mpf(float(got)) - exact.value) / mpf(float(ulp)) / max(1, exact.condition))
+
+
+def same_bits(x: Any, y: Any) -> bool:
+    """Whether two results have the same dtype, shape and bits, any NaN being as good as another."""
+    x, y = (np.where(np.isnan(z), np.asarray(np.nan, z.dtype), z) for z in (np.asarray(x), np.asarray(y)))
+    return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()

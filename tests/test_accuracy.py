@@ -1,0 +1,254 @@
+"""Errors, in units of ulp(result) * max(1, condition number), against definitions evaluated in many digits.
+
+A row is a domain, its inputs, and the bound on their errors. The bound is 1 for ordinary data: half a unit is the
+rounding of the result, the rest that of the terms. Where the result is near zero, because maximum and logarithm cancel,
+it is 1.5. ``python tests/test_accuracy.py`` prints the worst errors as a table.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import reference
+import scipy.special
+from reference import units
+
+import csmooth
+
+Values = np.ndarray
+
+
+class Input(NamedTuple):
+    a: Values
+    keywords: dict[str, Any]
+    counts: dict[tuple[float, float], int] | None = None  # the same, where the reference would take too long
+
+    def exact(self) -> reference.Exact:
+        if self.counts is not None:
+            return reference.logsumexp_of_counts(self.counts)
+        return reference.logsumexp(self.a, **self.keywords)
+
+
+class Row(NamedTuple):
+    domain: str
+    inputs: Callable[[], Iterator[Input]]  # the same ones every time
+    bound: float
+    dtype: Any = np.float64
+
+
+KINDS: dict[str, Callable[[np.random.Generator, int], Values]] = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "uniform": lambda rng, n: rng.random(n),
+    "sorted": lambda rng, n: np.sort(rng.normal(size=n)),
+    "reversed": lambda rng, n: -np.sort(rng.normal(size=n)),
+    "ties": lambda rng, n: rng.integers(-3, 4, n).astype(float),
+    "constant": lambda rng, n: np.full(n, rng.normal()),
+}
+
+
+def offsets_and_scales(kinds: list[str], sizes: list[int], dtype: Any = np.float64) -> Iterator[Input]:
+    rng = np.random.default_rng(1)
+    for kind in kinds:
+        for n in sizes:
+            for offset in (0, 1, -1, 1e3, -1e3, 1e8, -1e8):
+                for scale in (1e-3, 1, 1e3):
+                    yield Input((offset + scale * KINDS[kind](rng, n)).astype(dtype), {})
+
+
+def long_rows(dtype: Any = np.float64) -> Iterator[Input]:
+    rng = np.random.default_rng(2)
+    scales = {"normal": 1, "uniform": 1e-3, "sorted": 1, "reversed": 1e3, "ties": 1, "constant": 1}
+    for kind, scale in scales.items():
+        yield Input((scale * KINDS[kind](rng, 20000)).astype(dtype), {})
+
+
+def alphas(dtype: Any = np.float64) -> Iterator[Input]:
+    rng = np.random.default_rng(3)
+    for size in (1e-6, 1e-3, 0.1, 0.7, 3, 30, 1e3, 1e4):
+        for alpha in (size, -size):
+            for n in (2, 3, 10, 100, 1000):
+                yield Input(rng.normal(size=n).astype(dtype), {"alpha": alpha})
+            for offset in (1, 1e3, -1e8):
+                yield Input((offset + rng.normal(size=33) / size).astype(dtype), {"alpha": alpha})
+
+
+def weighted(signed: bool) -> Iterator[Input]:
+    rng = np.random.default_rng(4)
+    for n in (1, 2, 3, 10, 33, 100, 1000):
+        for scale in (1e-3, 1, 30):
+            for alpha in (1.0, -2.0):
+                b = rng.normal(size=n)
+                yield Input(scale * rng.normal(size=n), {"b": b if signed else np.abs(b), "alpha": alpha})
+
+
+def one_below_zero(dtype: Any = np.float64, last: int = 740) -> Iterator[Input]:
+    for d in range(1, last + 1):
+        yield Input(np.array([0, -d], dtype), {})
+
+
+def sums_near_one(dtype: Any = np.float64) -> Iterator[Input]:
+    """Normal data less their log-sum-exp, and then moved a little away from zero."""
+    rng = np.random.default_rng(5)
+    for n in (2, 3, 10, 100, 1000):
+        for shift in (0, 1e-15, -1e-12, 1e-8, -1e-5, 1e-3, -0.03, 0.3):
+            a = rng.normal(size=n)
+            yield Input((a - scipy.special.logsumexp(a) + shift).astype(dtype), {})
+
+
+def with_initial() -> Iterator[Input]:
+    rng = np.random.default_rng(6)
+    for n in (1, 2, 10, 100):
+        for offset in (0, 5, -5, -40, -300, 300):
+            for initial in (0.0, 1.0, -30.0):
+                yield Input(offset + rng.normal(size=n), {"initial": initial})
+
+
+def millions(sizes: list[int], dtype: Any = np.float64) -> Iterator[Input]:
+    """Long arrays that hold 20000 different values, each often.
+
+    So the definition can be evaluated exactly, a term at a time times its count: no reference in extended precision
+    needs to be believed. A kernel sees nothing of that: its running sums grow as they do for any data of that length.
+    """
+    rng = np.random.default_rng(7)
+    for n in sizes:
+        for scale, offset in ((1, 0), (1e-3, 1), (30, 0)):
+            values = np.unique((offset + scale * rng.normal(size=20000)).astype(dtype))
+            chosen = rng.integers(len(values), size=n)
+            counts = np.bincount(chosen, minlength=len(values))
+            pairs = dict(zip(((float(x), 1.0) for x in values), counts.tolist(), strict=True))
+            pairs = Counter({pair: count for pair, count in pairs.items() if count})
+            yield Input(values[chosen], {}, pairs)
+            if scale == 1:
+                yield Input(np.repeat(values, counts), {}, pairs)  # sorted
+
+
+ORDINARY = ["normal", "uniform", "sorted", "reversed"]
+ROWS = [
+    Row(
+        "1 to 100 elements, offsets 0 to ±1e8, scales 1e-3 to 1e3",
+        partial(offsets_and_scales, ORDINARY, [1, 2, 3, 10, 33, 100]),
+        1,
+    ),
+    Row(
+        "the same, integers with ties, or constant",
+        partial(offsets_and_scales, ["ties", "constant"], [1, 2, 3, 10, 33, 100, 1000]),
+        1,
+    ),
+    Row("1000 elements", partial(offsets_and_scales, ["normal"], [1000]), 1),
+    Row("20000 elements", long_rows, 1),
+    Row("1e6 and 1e7 elements", partial(millions, [10**6, 10**7]), 1),
+    Row("alpha from ±1e-6 to ±1e4", alphas, 1),
+    Row("weights", partial(weighted, False), 1),
+    Row("weights of both signs", partial(weighted, True), 1),
+    Row("[0, -d], d from 1 to 740", one_below_zero, 1.5),
+    Row("sums near 1", sums_near_one, 1.5),
+    Row("with an initial element", with_initial, 1.5),
+    Row(
+        "float32: 1 to 100 elements",
+        partial(offsets_and_scales, ["normal", "ties"], [1, 2, 3, 10, 33, 100], np.float32),
+        1,
+        np.float32,
+    ),
+    Row("float32: 20000 elements", partial(long_rows, np.float32), 1, np.float32),
+    Row("float32: 1e6 elements", partial(millions, [10**6], np.float32), 1, np.float32),
+    Row("float32: alpha from ±1e-6 to ±1e4", partial(alphas, np.float32), 1, np.float32),
+    Row("float32: [0, -d], d from 1 to 100", partial(one_below_zero, np.float32, 100), 1, np.float32),
+    Row("float32: sums near 1", partial(sums_near_one, np.float32), 1, np.float32),
+]
+
+
+@cache
+def exact(number: int) -> list[reference.Exact]:
+    return [x.exact() for x in ROWS[number].inputs()]
+
+
+def errors(function: Callable[..., Any], number: int) -> Iterator[tuple[float, str]]:
+    """The error of each input of a row, and the input in words."""
+    row = ROWS[number]
+    for x, right in zip(row.inputs(), exact(number), strict=True):
+        got, _ = function(x.a, return_sign=True, **x.keywords)
+        assert got.dtype == row.dtype
+        words = f"{x.a.size} elements {x.a[:3].tolist()}, {x.keywords}: {got!r}, not {right.value}"
+        yield units(got, right, row.dtype), words
+
+
+@pytest.mark.parametrize("number", range(len(ROWS)), ids=[row.domain for row in ROWS])
+def test_error(level: str, number: int) -> None:
+    worst, where = max(errors(csmooth.logsumexp, number))
+    assert worst <= ROWS[number].bound, where
+
+
+# The terms of a few elements that are close to each other have errors alike, which add up. How far they do shows only
+# in many rows, too many for the definition in many digits. Extended precision serves: its own error, 2**-64 of the
+# maximum and of the logarithm, is below 0.002 of the units here, also where these two cancel, as then the condition
+# number is as large as what they lose.
+
+FEW = [2, 3, 4, 8, 16]
+
+
+def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tuple[Values, Values, Values]:
+    """Rows, the error of each, and its bound: 1.5 where logarithm and maximum cancel in part, else 1."""
+    rng = np.random.default_rng(n)
+    rows = 40000
+    spread = 10 ** rng.uniform(-3, 1, (rows, 1))
+    a = rng.uniform(-3, 3, (rows, 1)) - spread * rng.random((rows, n))
+    alpha = float(rng.choice([0.1, 0.7, 3])) if what == "alpha" else -2.0 if what == "negative alpha" else 1.0
+    b = rng.random((rows, n)) if what == "weights" else np.ones((rows, n))
+    got, _ = function(a, axis=1, alpha=alpha, return_sign=True, **{"b": b} if what == "weights" else {})
+    scaled = a.astype(np.longdouble) * alpha
+    top = scaled.max(axis=1, keepdims=True)
+    parts = b * np.exp(scaled - top)
+    total = parts.sum(axis=1)
+    logarithm = np.log(total) / alpha
+    exact = top[:, 0] / alpha + logarithm
+    condition = (parts * np.abs(a)).sum(axis=1) / total / np.abs(exact)
+    if what == "weights":
+        condition += 1 / np.abs(alpha * exact)
+    ulp = np.spacing(np.abs(exact.astype(np.float64)))
+    units = np.abs(got - exact) / ulp / np.maximum(1, condition)
+    return a, units.astype(np.float64), np.where(np.abs(exact) < np.abs(logarithm), 1.5, 1)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble has no more digits than double here")
+@pytest.mark.parametrize("what", ["nothing else", "alpha", "negative alpha", "weights"])
+def test_error_of_many_rows(level: str, what: str) -> None:
+    wrong = []
+    for n in FEW:
+        a, error, bound = errors_of_many_rows(csmooth.logsumexp, n, what)
+        worst = int(np.argmax(error / bound))
+        if error[worst] > bound[worst] + 0.002:
+            wrong.append(f"{error[worst]:.3f}, not {bound[worst]}: {a[worst].tolist()}")
+    assert not wrong, "\n".join(wrong)
+
+
+def of_scipy(a: Values, *, b: Any = None, alpha: float = 1.0, initial: float | None = None, **keywords: Any) -> Any:
+    """SciPy's function, with what it lacks written as its users must."""
+    with np.errstate(all="ignore"):
+        if initial is not None:
+            a = np.append(a, initial)
+        alpha = a.dtype.type(alpha)
+        value, sign = scipy.special.logsumexp(alpha * a, b=b, **keywords)
+        return value / alpha, sign
+
+
+def worst_errors() -> str:
+    """The largest error of each row as a Markdown table, with SciPy's beside it."""
+    lines = ["| domain | inputs | bound | csmooth | SciPy |", "|---|---|---|---|---|"]
+    for number, row in enumerate(ROWS):
+        ours, theirs = (max(errors(function, number))[0] for function in (csmooth.logsumexp, of_scipy))
+        lines.append(f"| {row.domain} | {len(exact(number))} | {row.bound} | {ours:.2f} | {theirs:.3g} |")
+    for near_zero in (False, True):
+        worst = []
+        for function in (csmooth.logsumexp, of_scipy):
+            results = [errors_of_many_rows(function, n, "nothing else")[1:] for n in FEW]
+            worst.append(max(error[(bound > 1) == near_zero].max() for error, bound in results))
+        domain = "2 to 16 close elements" + ", logarithm and maximum cancelling" * near_zero
+        lines.append(f"| {domain} | 200000 | {1.5 if near_zero else 1} | {worst[0]:.2f} | {worst[1]:.3g} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(worst_errors())

@@ -1,0 +1,144 @@
+"""No call takes more memory than its output and a fixed scratch, whatever the layout: less than 1 MiB.
+
+That is far above the scratch of a call (some 128 KiB) and what an interpreter does meanwhile, and far below a copy of
+any operand here, be it in bytes. CSMOOTH_TEST_MIB sets the size of the array.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from csmooth import logsumexp
+
+MIB = 2**20
+LIMIT = MIB
+SIZE = int(os.environ.get("CSMOOTH_TEST_MIB", "64")) * MIB
+
+Call = Callable[[], Any]
+
+
+def calls(size: int) -> dict[str, Call]:
+    """Calls that read an array of that many bytes, in all layouts; results are far smaller, or go to an `out`."""
+    memory = np.full(size // 8, 1.0)
+    table = memory.reshape(-1, 1024)  # its columns are long
+    cube = memory.reshape(64, -1, 128)
+    single = memory.view(np.float32).reshape(-1, 2048)
+    integers = memory.view(np.int64).reshape(-1, 1024)
+    mask = np.zeros(table.shape, bool)
+    mask[:, ::3] = True
+    masked = np.ma.array(table, mask=mask, copy=False)
+    unaligned = memory.view(np.uint8)[1 : 1 - 8].view(np.float64)[: (memory.size - 1) // 1024 * 1024].reshape(-1, 1024)
+    shapes = [len(table), (len(table), 128), (size // 64, 1)]
+    short_out, long_out, column_out = (np.full(shape, 0.0) for shape in shapes)
+    return {
+        "C": lambda: logsumexp(table),
+        "C, axis 0": lambda: logsumexp(table, axis=0),
+        "C, axis 1": lambda: logsumexp(table, axis=1),
+        "Fortran": lambda: logsumexp(table.T),
+        "Fortran, axis 0": lambda: logsumexp(table.T, axis=0),
+        "Fortran, axis 1": lambda: logsumexp(table.T, axis=1),
+        "one axis": lambda: logsumexp(memory, axis=0),
+        "gaps": lambda: logsumexp(table[:, ::2]),
+        "gaps, axis 0": lambda: logsumexp(table[::3, ::2], axis=0),
+        "gaps, axis 1": lambda: logsumexp(table[::3, ::2], axis=1),
+        "reversed": lambda: logsumexp(memory[::-1]),
+        "reversed, axis 0": lambda: logsumexp(table[::-1, ::-1], axis=0),
+        "reversed, axis 1": lambda: logsumexp(table[::-1, ::-1], axis=1),
+        "big-endian": lambda: logsumexp(table.view(table.dtype.newbyteorder())),
+        "big-endian, axis 0": lambda: logsumexp(table.view(table.dtype.newbyteorder()), axis=0),
+        "unaligned": lambda: logsumexp(unaligned),
+        "unaligned, axis 0": lambda: logsumexp(unaligned, axis=0),
+        "float32": lambda: logsumexp(single),
+        "float32, axis 0": lambda: logsumexp(single, axis=0),
+        "float32, axis 1": lambda: logsumexp(single, axis=1),
+        "int64": lambda: logsumexp(integers),
+        "int64, axis 0": lambda: logsumexp(integers, axis=0),
+        "bool": lambda: logsumexp(mask, axis=0),
+        "first and last of three axes": lambda: logsumexp(cube, axis=(0, 2)),
+        "middle of three axes": lambda: logsumexp(cube, axis=1),
+        "first two of three axes": lambda: logsumexp(cube, axis=(0, 1), keepdims=True),
+        "broadcast": lambda: logsumexp(np.broadcast_to(memory[:1024], (size // 1024, 1024)), axis=0),
+        "b": lambda: logsumexp(table, b=table),
+        "b, axis 0": lambda: logsumexp(table, b=table, axis=0, return_sign=True),
+        "b of one row": lambda: logsumexp(table, b=table[0], axis=1),
+        "b of another dtype": lambda: logsumexp(table, b=integers, axis=0),
+        "b of bool": lambda: logsumexp(table, b=mask, axis=1),
+        "cancelling b": lambda: logsumexp(table, b=np.broadcast_to([1.0, -1.0] * 512, table.shape)),
+        "where": lambda: logsumexp(table, where=mask),
+        "where, axis 0": lambda: logsumexp(table, where=mask, axis=0),
+        "where of one column": lambda: logsumexp(table, where=mask[:, :1], axis=0),
+        "masked": lambda: logsumexp(masked),
+        "masked, axis 0": lambda: logsumexp(masked, axis=0),
+        "masked, axis 1": lambda: logsumexp(masked, axis=1),
+        "masked and where": lambda: logsumexp(masked, where=mask, axis=1),
+        "masked b": lambda: logsumexp(table, b=masked, axis=0),
+        "masked a and b": lambda: logsumexp(masked, b=masked.T[::-1].T, axis=0),
+        "alpha": lambda: logsumexp(table, axis=1, alpha=-3.0),
+        "alpha of each row": lambda: logsumexp(table, axis=1, alpha=table[:, :1]),
+        "initial": lambda: logsumexp(table, axis=0, initial=0.0),
+        "out": lambda: logsumexp(table, axis=1, out=short_out),
+        "out, many": lambda: logsumexp(memory.reshape(len(table), 128, 8), axis=2, out=long_out),
+        "out and keepdims": lambda: logsumexp(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out),
+        "out inside a": lambda: logsumexp(table, axis=0, out=table[0]),
+    }
+
+
+def size(result: Any) -> int:
+    parts = result if isinstance(result, tuple) else (result,)
+    return sum(np.ma.getdata(x).nbytes + (x.mask.nbytes if isinstance(x, np.ma.MaskedArray) else 0) for x in parts)
+
+
+def traced_growth(call: Call) -> int:
+    """What NumPy and Python allocate at most while a call runs, beyond its result."""
+    tracemalloc.start()
+    try:
+        result = call()
+        return tracemalloc.get_traced_memory()[1] - size(result)
+    finally:
+        tracemalloc.stop()
+
+
+def resident_growth(call: Call) -> int:
+    """By how much a call raises the peak of this process's memory."""
+    before = resident_peak(reset=True)
+    call()
+    return resident_peak() - before
+
+
+def resident_peak(reset: bool = False) -> int:
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
+    except OSError:  # no Linux
+        resource = pytest.importorskip("resource")
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def test_objects_of_python() -> None:
+    growth = {name: traced_growth(call) for name, call in calls(SIZE).items()}
+    assert not {name: f"{grown / MIB:.1f} MiB" for name, grown in growth.items() if grown >= LIMIT}
+
+
+def test_resident_memory() -> None:
+    """Includes what the kernels allocate. In a process of its own: one that has run tests has memory to spare."""
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True)
+    growth = {name: int(grown) for grown, name in (line.split(maxsplit=1) for line in done.stdout.splitlines())}
+    assert growth.keys() == calls(MIB).keys()
+    assert not {name: f"{grown / MIB:.1f} MiB" for name, grown in growth.items() if grown >= LIMIT}
+
+
+if __name__ == "__main__":
+    for warm_up in calls(MIB).values():
+        warm_up()
+    for name, call in calls(SIZE).items():
+        print(resident_growth(call), name)
