@@ -24,7 +24,8 @@ class Operands(NamedTuple):
     a: Array
     weights: Array | None
     where: Array | None  # elements that are False are left out,
-    mask: Array | None  # and those that are True here
+    mask: Array | None  # and those that are True here, in the masks of a and b
+    weights_mask: Array | None
     kept: tuple[int, ...]  # axes of the broadcast input, of this shape
     reduced: tuple[int, ...]
     shape: tuple[int, ...]
@@ -39,7 +40,7 @@ class Operands(NamedTuple):
 
 def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where: ArrayLike) -> Operands:
     """Checks and arranges the input of a reduction."""
-    mask = np.ma.getmask(a)
+    mask, weights_mask = mask_of(a), mask_of(b)
     array = np.asarray(a)
     dtype = real_dtype(function, "a", array.dtype)
     shape = array.shape
@@ -55,20 +56,25 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
             raise ValueError(
                 f"{function}: b of shape {weights.shape} does not broadcast against a of shape {shape}"
             ) from None
-        if np.ma.getmask(b) is not np.ma.nomask:
-            mask = np.ma.mask_or(mask, np.broadcast_to(np.ma.getmask(b), shape))
     kept, reduced = split_axes(axis, len(shape))
     order = kept + reduced
     return Operands(
         arranged(array, shape, order),
         None if weights is None else arranged(weights, shape, order),
         None if where is True else arranged(condition(function, where, shape), shape, order),
-        None if mask is np.ma.nomask else arranged(np.asarray(mask), shape, order),
+        None if mask is None else arranged(mask, shape, order),
+        None if weights_mask is None else arranged(weights_mask, shape, order),
         kept,
         reduced,
         shape,
         dtype,
     )
+
+
+def mask_of(a: Any) -> Array | None:
+    """The mask of a masked array that has one."""
+    mask = np.ma.getmask(a)
+    return None if mask is np.ma.nomask else np.asarray(mask)
 
 
 def arranged(operand: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
@@ -186,12 +192,3 @@ class Output:
             return value[()]
         masked = np.ma.MaskedArray(value, empty.reshape(self.shape))
         return masked[()] if masked.ndim == 0 else masked
-
-
-def left_empty(into: Operands) -> Array | None:
-    """For a masked array, which outputs have every element masked or left out; else None."""
-    if into.mask is None:
-        return None
-    axes = tuple(range(len(into.kept), into.mask.ndim))
-    kept: Array | bool = True if into.where is None else into.where
-    return np.asarray(np.logical_and.reduce(into.mask, axis=axes, where=kept))

@@ -22,6 +22,7 @@ class Kernels(Protocol):
         weights: NDArray[Any] | None,
         where: NDArray[Any] | None,
         mask: NDArray[Any] | None,
+        weights_mask: NDArray[Any] | None,
         alpha: float | NDArray[np.float64],
         initial: float | None,
         out: NDArray[np.floating],

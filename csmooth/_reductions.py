@@ -114,10 +114,27 @@ def logsumexp(
         into.weights,
         into.where,
         into.mask,
+        into.weights_mask,
         sharpness,
         start,
         value.array,
         None if sign is None else sign.array,
     )
-    empty = _arrays.left_empty(into)
+    empty = left_empty(into)
     return value.result(empty) if sign is None else (value.result(empty), sign.result(empty))
+
+
+def left_empty(into: _arrays.Operands) -> NDArray[np.bool_] | None:
+    """For masked arrays, which outputs have every element masked or left out; else None.
+
+    The kernel tells, without temporaries: what it makes of zeros is -inf where none is left.
+    """
+    if into.mask is None and into.weights_mask is None:
+        return None
+    zeros = np.broadcast_to(0.0, into.a.shape)
+    weights = None if into.weights is None else np.broadcast_to(1.0, into.a.shape)
+    logarithm = np.empty(into.result_shape(False))
+    kernels.logsumexp(
+        len(into.kept), zeros, weights, into.where, into.mask, into.weights_mask, 1.0, None, logarithm, None
+    )
+    return np.asarray(np.isneginf(logarithm))

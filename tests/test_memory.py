@@ -84,14 +84,20 @@ def calls(size: int) -> dict[str, Call]:
         "alpha": lambda: logsumexp(table, axis=1, alpha=-3.0),
         "alpha of each row": lambda: logsumexp(table, axis=1, alpha=table[:, :1]),
         "initial": lambda: logsumexp(table, axis=0, initial=0.0),
-        "out": lambda: logsumexp(table, axis=1, out=short_out),
-        "out, many": lambda: logsumexp(memory.reshape(len(table), 128, 8), axis=2, out=long_out),
-        "out and keepdims": lambda: logsumexp(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out),
-        "out inside a": lambda: logsumexp(table, axis=0, out=table[0]),
+        "out": lambda: discard(logsumexp(table, axis=1, out=short_out)),
+        "out, many": lambda: discard(logsumexp(memory.reshape(len(table), 128, 8), axis=2, out=long_out)),
+        "out and keepdims": lambda: discard(logsumexp(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out)),
+        "out inside a": lambda: discard(logsumexp(table, axis=0, out=table[0])),
     }
 
 
+def discard(result: Any) -> None:
+    """For a result that was there before the call, so that it does not count as one that the call makes."""
+
+
 def size(result: Any) -> int:
+    if result is None:
+        return 0
     parts = result if isinstance(result, tuple) else (result,)
     return sum(np.ma.getdata(x).nbytes + (x.mask.nbytes if isinstance(x, np.ma.MaskedArray) else 0) for x in parts)
 
@@ -109,8 +115,8 @@ def traced_growth(call: Call) -> int:
 def resident_growth(call: Call) -> int:
     """By how much a call raises the peak of this process's memory."""
     before = resident_peak(reset=True)
-    call()
-    return resident_peak() - before
+    result = call()
+    return resident_peak() - before - size(result)
 
 
 def resident_peak(reset: bool = False) -> int:

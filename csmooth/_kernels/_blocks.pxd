@@ -2,9 +2,9 @@
 
 Element i of the reduced axes, in C order, belongs to lane i % LANES. A block of BLOCK elements is scanned for its
 maximum, which may move the reference of the terms; then its terms are summed lane by lane, in order, and the lanes
-folded by one fixed tree (fold_add in _vector.h), with the rounding errors added up if the block is one row of lanes. Blocks join the state of their superblock in order, and superblocks
-are merged in order. So the bits of a result depend on the values along the reduced axes alone: not on strides, nor on
-the level, nor on who computes which superblock.
+folded by one fixed tree (fold_add in _vector.h), with the rounding errors added up where the block is one row of lanes.
+Blocks join the state of their superblock in order, and superblocks are merged in order. So the bits of a result depend
+on the values along the reduced axes alone: not on strides, nor on the level, nor on who computes which superblock.
 
 An element that is absent (masked, of weight 0, or beyond the end) is `neutral` and changes no result, to the bit.
 """

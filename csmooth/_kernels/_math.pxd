@@ -98,7 +98,8 @@ cdef extern from *:
 
 
 # Terms carry FACTOR * 2**BIAS; FACTOR, near 1.4, makes the entries of their table round well. None is smaller than
-# 2**EXPONENT_MIN, which, relative to a maximum, is less than any double: so much adds an element that counts for nothing.
+# 2**EXPONENT_MIN, which, relative to a maximum, is less than any double: so little adds an element that counts for
+# nothing.
 cdef enum:
     BIAS = 200
     EXPONENT_MIN = -1022 - BIAS
@@ -151,7 +152,8 @@ cdef inline vector exp2_minus_one(vector f) noexcept nogil:
     return vmul(f, vfma(f2, vfma(f2, high, middle), low))
 
 
-cdef inline vector exp2_inverse(vector x, vector scale, vector scale_error, vector shift, vector* error) noexcept nogil:
+cdef inline vector exp2_inverse(vector x, vector scale, vector scale_error, vector shift,
+                                vector* error) noexcept nogil:
     """2**(x * (scale + scale_error) + shift - ROUND_16TH) / FACTOR as the sum of two doubles: 2**-56 of the value."""
     cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(INVERSE_TABLE, k)
     f = vfma(x, scale_error, f)

@@ -9,8 +9,9 @@ cdef extern from "_vector.h":
 vector_name = VECTOR_NAME.decode()
 
 
-def logsumexp(int outer_dims, cnp.ndarray a, weights, where, mask, alpha, initial, cnp.ndarray out, sign):
-    reduce_arrays(&LOGSUMEXP, outer_dims, a, weights, where, mask, alpha, initial, out, sign)
+def logsumexp(int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, alpha, initial, cnp.ndarray out,
+              sign):
+    reduce_arrays(&LOGSUMEXP, outer_dims, a, weights, where, mask, weights_mask, alpha, initial, out, sign)
 
 
 def logsumexp_of_all(cnp.ndarray a):

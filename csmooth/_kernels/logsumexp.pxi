@@ -31,8 +31,8 @@ cdef struct LogSumExp:
     vector maximum, offset, exponent, ties, ties_error, rest, rest_error
 
 cdef struct Parameters:
-    vector scale, scale_error   # abs(alpha) * log2(e), and what rounding it left: nothing, for the sake of speed, where
-                                # alpha is 1, as it is little
+    # abs(alpha) * log2(e), and what rounding it left; where alpha is 1 that is little, and left out for speed
+    vector scale, scale_error
     vector unscale           # 1 / scale
     vector alpha             # abs(alpha)
     vector sign              # of alpha
@@ -517,6 +517,7 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
     cdef double unused[LANES]
     cdef Reference r
     cdef vector maximum, error
+    cdef const double* x
     cdef bint scaled = any_scaled(p, vectors)
     cdef Py_ssize_t i, j
     for j in range(vectors):
@@ -529,11 +530,12 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
     for j in range(vectors):
         r = reference_of(s[j], &p[j])
         for i in range(a.rows):
+            x = a.x + a.stride*i + WIDTH*j
             powers[i] = smalls[i] = vset(0.0)
             if scaled:
-                add_term(vload(a.x + a.stride*i + WIDTH*j), NULL, &r, &powers[i], &smalls[i], &s[j].ties, True, False, True)
+                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, True, False, True)
             else:
-                add_term(vload(a.x + a.stride*i + WIDTH*j), NULL, &r, &powers[i], &smalls[i], &s[j].ties, True, False, False)
+                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, True, False, False)
         fold_lanes_exactly(powers, a.rows, 1, &error)
         s[j].rest_error = vadd(s[j].rest_error, error)
         fold_lanes(smalls, a.rows, 1)

@@ -44,7 +44,7 @@ ctypedef fused number:
     uint64_t
 
 cdef enum:
-    A, WEIGHTS, WHERE, MASK, PARAMETER, OUT, SIGN, OPERANDS
+    A, WEIGHTS, WHERE, MASK, WEIGHTS_MASK, PARAMETER, OUT, SIGN, OPERANDS
 
 cdef struct Operand:
     char* data                  # NULL: not given
@@ -274,6 +274,8 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
         leave_out(x, w, row_step, p, WHERE, False, output, columns, element, rows)
     if p.operands[MASK].data != NULL:
         leave_out(x, w, row_step, p, MASK, True, output, columns, element, rows)
+    if p.operands[WEIGHTS_MASK].data != NULL:
+        leave_out(x, w, row_step, p, WEIGHTS_MASK, True, output, columns, element, rows)
     if p.weighted:
         for i in range(padded):
             if w[i] == 0 or x[i] == neutral or x[i] >= ceiling:
@@ -313,8 +315,8 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
         bits |= p.outer.strides[A][k]
     for k in range(p.inner.count):
         bits |= p.inner.strides[A][k]
-    return (a.kind == FLOAT64 and not a.swapped and bits % <Py_ssize_t>sizeof(double) == 0
-            and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL and not p.weighted)
+    return (a.kind == FLOAT64 and not a.swapped and bits % <Py_ssize_t>sizeof(double) == 0 and not p.weighted
+            and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL)
 
 
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
@@ -641,12 +643,12 @@ cdef void merge_dimensions(const Problem* p, Dimensions* d) noexcept nogil:
     d.count = kept
 
 
-cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, parameter,
-                   initial, cnp.ndarray out, sign):
+cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
+                   parameter, initial, cnp.ndarray out, sign):
     """Reduces the dimensions of `a` after the first `outer_dims` into `out`, which has only those.
 
-    a, weights: numbers; where, mask: bool; all of one shape. parameter: a number, or an array of out's shape.
-    initial: a number. weights, where, mask, initial, sign: or None. out, sign: float64 or float32, native.
+    a, weights: numbers; where, mask, weights_mask: bool; all of one shape. parameter: a number, or an array of the
+    shape of out. initial: a number. weights, where, masks, initial, sign: or None. out, sign: float64 or float32.
     """
     cdef Problem p
     cdef int k, inner_dims = cnp.PyArray_NDIM(a) - outer_dims
@@ -669,6 +671,8 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
         set_operand(&p, WHERE, where, inner_dims)
     if mask is not None:
         set_operand(&p, MASK, mask, inner_dims)
+    if weights_mask is not None:
+        set_operand(&p, WEIGHTS_MASK, weights_mask, inner_dims)
     p.parameter = 0
     if isinstance(parameter, float):
         p.parameter = parameter
