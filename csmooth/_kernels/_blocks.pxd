@@ -21,8 +21,7 @@ cdef struct Block:
     # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most.
     const double* x
     const double* weights       # laid out as x, or NULL
-    const double* tail
-    const double* tail_weights
+    const double* tail          # without weights
     Py_ssize_t rows, stride
     const double* ahead
     bint scanned

@@ -44,6 +44,15 @@ cdef struct Reference:
     # What turns elements into terms.
     vector maximum, offset, scale, scale_error, shift, low
 
+cdef enum:
+    # What a loop over elements must mind; constants where it is called, so that each loop is compiled without the rest.
+    # The same bits come out if more is minded than need be, only later.
+    TIES = 1            # an element may be the maximum
+    SHIFTED = 2         # the offset may differ from 0
+    SCALED = 4          # the scale may have an error
+    WEIGHTED = 8        # weights are given
+    AHEAD = 16          # the next block is to be scanned
+
 
 cdef inline vector absolute(vector x) noexcept nogil:
     return vmax(x, vsub(vset(0.0), x))
@@ -127,19 +136,16 @@ cdef inline void add_to(vector* total, vector* total_error, vector x) noexcept n
 
 
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* powers, vector* smalls,
-                          vector* ties, bint has_ties, bint shifted, bint scaled) noexcept nogil:
-    """Adds one element to `powers` and `smalls` or, if it is the maximum, to `ties`.
-
-    Where the caller knows that no element is the maximum, that the offset is 0, or that the scale has no error, it
-    says so, and the same bits come out sooner.
-    """
+                          vector* ties, int minded) noexcept nogil:
+    """Adds one element to `powers` and `smalls` or, if it is the maximum, to `ties`."""
     cdef vector power, f, q, w = vset(1.0)
     cdef vmask tie
-    power = exp2_terms(vsub(x, r.offset) if shifted else x, r.scale, r.scale_error, r.shift, r.low, scaled, &f, &q)
-    if weight != NULL:
+    power = exp2_terms(vsub(x, r.offset) if minded & SHIFTED else x, r.scale, r.scale_error, r.shift, r.low,
+                       minded & SCALED, &f, &q)
+    if minded & WEIGHTED:
         w = vload(weight)
         power = vmul(power, w)
-    if has_ties:
+    if minded & TIES:
         tie = vequal(x, r.maximum)
         ties[0] = vadd_where(tie, ties[0], w)
         powers[0] = vadd_unless(tie, powers[0], power)
@@ -147,13 +153,6 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     else:
         powers[0] = vadd(powers[0], power)
         smalls[0] = vfma(vmul(power, f), q, smalls[0])
-
-
-cdef inline void add_sums(LogSumExp* s, vector powers, vector smalls, vector ties) noexcept nogil:
-    """Adds what a block made of its terms."""
-    add_to(&s.rest, &s.rest_error, powers)
-    add_to(&s.rest, &s.rest_error, vmul(vset(HIGHEST), smalls))
-    add_to(&s.ties, &s.ties_error, ties)
 
 
 cdef inline void scan_row(vector* top, const double* x, Py_ssize_t rows) noexcept nogil:
@@ -164,11 +163,10 @@ cdef inline void scan_row(vector* top, const double* x, Py_ssize_t rows) noexcep
 
 
 cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                         const double* tail, vector* top, bint has_ties, bint ahead, bint weighted, bint shifted,
-                         bint scaled) noexcept nogil:
+                         const double* tail, vector* top, int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail.
 
-    If `ahead`, scans as much of the next block into `top`: what is read from memory then comes evenly, in the shade
+    AHEAD: as much of the next block is scanned into `top`. What is read from memory then comes evenly, in the shade
     of the arithmetic.
     """
     cdef vector powers[VECTORS]
@@ -176,45 +174,42 @@ cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_s
     cdef vector ties[VECTORS]
     cdef Reference r = reference_of(s[0], p)
     cdef const double* x = a.x + LANES*start
-    cdef const double* w = NULL
+    cdef const double* w = a.weights + LANES*start
     cdef double total, error
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, k
     for j in range(VECTORS):
         powers[j] = smalls[j] = ties[j] = vset(0.0)
     for i in range(rows):
         for j in range(VECTORS):
-            if ahead:
-                top[j] = vmax(vload(x + BLOCK + LANES*i + WIDTH*j), top[j])
-            if weighted:
-                w = a.weights + LANES*(start + i) + WIDTH*j
-            add_term(vload(x + LANES*i + WIDTH*j), w, &r, &powers[j], &smalls[j], &ties[j], has_ties, shifted, scaled)
+            k = LANES*i + WIDTH*j
+            if minded & AHEAD:
+                top[j] = vmax(vload(x + BLOCK + k), top[j])
+            add_term(vload(x + k), w + k, &r, &powers[j], &smalls[j], &ties[j], minded)
     if tail != NULL:
         for j in range(VECTORS):
-            if weighted:
-                w = a.tail_weights + WIDTH*j
-            add_term(vload(tail + WIDTH*j), w, &r, &powers[j], &smalls[j], &ties[j], has_ties, shifted, scaled)
-    if has_ties and not ahead and rows + (tail != NULL) <= 1:
+            add_term(vload(tail + WIDTH*j), NULL, &r, &powers[j], &smalls[j], &ties[j], minded & ~WEIGHTED)
+    if not minded & AHEAD and rows + (tail != NULL) <= 1:
         total = fold_exactly(powers, &error)
         s.rest_error = vadd(s.rest_error, vset(error))
-        add_sums(s, vset(total), vset(fold_add(smalls)), vset(fold_add(ties)))
-    elif has_ties:
-        add_sums(s, vset(fold_add(powers)), vset(fold_add(smalls)), vset(fold_add(ties)))
     else:
-        add_to(&s.rest, &s.rest_error, vset(fold_add(powers)))
-        add_to(&s.rest, &s.rest_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
+        total = fold_add(powers)
+    add_to(&s.rest, &s.rest_error, vset(total))
+    add_to(&s.rest, &s.rest_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
+    if minded & TIES:
+        add_to(&s.ties, &s.ties_error, vset(fold_add(ties)))
 
 
 cdef void add_any_row(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
                       const double* tail, vector* top, bint ahead) noexcept nogil:
     """As add_row, for what is less common: weights, references with an offset, alpha other than 1."""
     if a.weights != NULL:
-        add_row(s, p, a, start, rows, tail, top, True, False, True, True, True)
+        add_row(s, p, a, start, rows, tail, top, TIES | SHIFTED | SCALED | WEIGHTED)
     elif vfirst(s.offset) != 0:
-        add_row(s, p, a, start, rows, tail, top, True, False, False, True, True)
+        add_row(s, p, a, start, rows, tail, top, TIES | SHIFTED | SCALED)
     elif ahead:
-        add_row(s, p, a, start, BLOCK_ROWS, NULL, top, True, True, False, False, True)
+        add_row(s, p, a, start, BLOCK_ROWS, NULL, top, TIES | SCALED | AHEAD)
     else:
-        add_row(s, p, a, start, rows, tail, top, True, False, False, False, True)
+        add_row(s, p, a, start, rows, tail, top, TIES | SCALED)
 
 
 cdef void logsumexp_row(void* state, const void* parameters, const Block* a, bint first,
@@ -251,15 +246,15 @@ cdef void logsumexp_row(void* state, const void* parameters, const Block* a, bin
             if ahead and vfirst(s.offset) != 0:
                 scan_row(top, a.x + LANES*start + BLOCK, BLOCK_ROWS)
             add_any_row(s, p, a, start, rows, tail, top, ahead)
-        elif maximum == vfirst(s.maximum) or rows + (tail != NULL) <= 1:
+        elif maximum == vfirst(s.maximum):
             if ahead:
-                add_row(s, p, a, start, BLOCK_ROWS, NULL, top, True, True, False, False, False)
+                add_row(s, p, a, start, BLOCK_ROWS, NULL, top, TIES | AHEAD)
             else:
-                add_row(s, p, a, start, rows, tail, top, True, False, False, False, False)
+                add_row(s, p, a, start, rows, tail, top, TIES)
         elif ahead:
-            add_row(s, p, a, start, BLOCK_ROWS, NULL, top, False, True, False, False, False)
+            add_row(s, p, a, start, BLOCK_ROWS, NULL, top, AHEAD)
         else:
-            add_row(s, p, a, start, rows, tail, top, False, False, False, False, False)
+            add_row(s, p, a, start, rows, tail, top, 0)
         start += rows
         if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
             scan_row(top, a.x + LANES*start, left - BLOCK_ROWS)
@@ -311,8 +306,8 @@ cdef double fold_exactly(const vector* lanes, double* error) noexcept nogil:
     return lane[0]
 
 
-cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint weighted,
-                          bint shifted, bint scaled) noexcept nogil:
+cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t vectors,
+                          int minded) noexcept nogil:
     cdef vector powers[LANES * VECTORS]
     cdef vector smalls[LANES * VECTORS]
     cdef vector ties[LANES * VECTORS]       # weighted; else counts, exact in any order, do without lanes
@@ -329,15 +324,15 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
             k = a.stride*i + WIDTH*j
             prefetch_near(a.x + k + LANES)   # the next tile
             powers[lane] = smalls[lane] = ties[lane] = vset(0.0)
-            add_term(vload(a.x + k), a.weights + k if weighted else NULL, &r[j], &powers[lane], &smalls[lane],
-                     &ties[lane] if weighted else &count[j], True, shifted, scaled)
+            add_term(vload(a.x + k), a.weights + k, &r[j], &powers[lane], &smalls[lane],
+                     &ties[lane] if minded & WEIGHTED else &count[j], minded)
     for i in range(LANES, a.rows):
         for j in range(vectors):
             lane = (i % LANES) * vectors + j
             k = a.stride*i + WIDTH*j
             prefetch_near(a.x + k + LANES)
-            add_term(vload(a.x + k), a.weights + k if weighted else NULL, &r[j], &powers[lane], &smalls[lane],
-                     &ties[lane] if weighted else &count[j], True, shifted, scaled)
+            add_term(vload(a.x + k), a.weights + k, &r[j], &powers[lane], &smalls[lane],
+                     &ties[lane] if minded & WEIGHTED else &count[j], minded)
     if a.rows <= LANES:
         fold_lanes_exactly(powers, a.rows, vectors, error)
         for j in range(vectors):
@@ -345,10 +340,12 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
     else:
         fold_lanes(powers, LANES, vectors)
     fold_lanes(smalls, min(a.rows, LANES), vectors)
-    if weighted:
+    if minded & WEIGHTED:
         fold_lanes(ties, min(a.rows, LANES), vectors)
     for j in range(vectors):
-        add_sums(&s[j], powers[j], smalls[j], ties[j] if weighted else count[j])
+        add_to(&s[j].rest, &s[j].rest_error, powers[j])
+        add_to(&s[j].rest, &s[j].rest_error, vmul(vset(HIGHEST), smalls[j]))
+        add_to(&s[j].ties, &s[j].ties_error, ties[j] if minded & WEIGHTED else count[j])
 
 
 cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
@@ -370,15 +367,15 @@ cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, P
         shifted = shifted or vany(vless(vset(0.0), absolute(s[j].offset)))
         scaled = scaled or p[j].scaled
     if a.weights != NULL:
-        add_tile(s, p, a, vectors, True, True, True)
+        add_tile(s, p, a, vectors, TIES | SHIFTED | SCALED | WEIGHTED)
     elif shifted:
-        add_tile(s, p, a, vectors, False, True, True)
+        add_tile(s, p, a, vectors, TIES | SHIFTED | SCALED)
     elif scaled:
-        add_tile(s, p, a, vectors, False, False, True)
+        add_tile(s, p, a, vectors, TIES | SCALED)
     elif vectors == VECTORS:
-        add_tile(s, p, a, VECTORS, False, False, False)
+        add_tile(s, p, a, VECTORS, TIES)
     else:
-        add_tile(s, p, a, vectors, False, False, False)
+        add_tile(s, p, a, vectors, TIES)
 
 
 cdef void logsumexp_merge(void* into, const void* other, const void* parameters) noexcept nogil:
@@ -533,9 +530,9 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
             x = a.x + a.stride*i + WIDTH*j
             powers[i] = smalls[i] = vset(0.0)
             if scaled:
-                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, True, False, True)
+                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, TIES | SCALED)
             else:
-                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, True, False, False)
+                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, TIES)
         fold_lanes_exactly(powers, a.rows, 1, &error)
         s[j].rest_error = vadd(s[j].rest_error, error)
         fold_lanes(smalls, a.rows, 1)
