@@ -136,7 +136,7 @@ def parameter(function: str, name: str, value: ArrayLike, into: Operands) -> flo
         return float(array)
     shape = into.result_shape(True)
     try:
-        spread = np.broadcast_to(array.astype(np.float64), shape)
+        spread = np.broadcast_to(array.astype(np.float64, copy=False), shape)
     except ValueError:
         raise ValueError(
             f"{function}: {name} of shape {array.shape} does not broadcast to {shape}, "

@@ -133,7 +133,7 @@ def left_empty(into: _arrays.Operands) -> NDArray[np.bool_] | None:
         return None
     zeros = np.broadcast_to(0.0, into.a.shape)
     weights = None if into.weights is None else np.broadcast_to(1.0, into.a.shape)
-    logarithm = np.empty(into.result_shape(False))
+    logarithm = np.empty(into.result_shape(False), np.float32)
     kernels.logsumexp(
         len(into.kept), zeros, weights, into.where, into.mask, into.weights_mask, 1.0, None, logarithm, None
     )
