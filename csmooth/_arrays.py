@@ -130,13 +130,15 @@ def parameter(function: str, name: str, value: ArrayLike, into: Operands) -> flo
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
+    with np.errstate(over="ignore", under="ignore"):  # a longdouble may be infinite or 0 as a double
+        array = array.astype(np.float64, copy=False)
     if (array == 0).any():
         raise ValueError(f"{function}: {name} must not be 0")
     if array.ndim == 0:
         return float(array)
     shape = into.result_shape(True)
     try:
-        spread = np.broadcast_to(array.astype(np.float64, copy=False), shape)
+        spread = np.broadcast_to(array, shape)
     except ValueError:
         raise ValueError(
             f"{function}: {name} of shape {array.shape} does not broadcast to {shape}, "
@@ -152,13 +154,14 @@ def scalar(function: str, name: str, value: Any) -> float | None:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf" or array.ndim:
         raise TypeError(f"{function}: {name} must be a real number, not {value!r}")
-    return float(array)
+    with np.errstate(over="ignore", under="ignore"):
+        return float(array.astype(np.float64))
 
 
 class Output:
     """Where a kernel writes (`array`, without the reduced axes), and what the caller gets (`result`)."""
 
-    def __init__(self, function: str, into: Operands, keepdims: bool, out: Array | None, sources: list[Any]) -> None:
+    def __init__(self, function: str, into: Operands, keepdims: bool, out: Array | None, parameter: Any) -> None:
         self.given = out
         self.shape = into.result_shape(keepdims)
         self.keepdims = keepdims
@@ -175,6 +178,7 @@ class Output:
             raise ValueError(f"{function}: out is read-only")
         view = np.asarray(out)
         self.array = view.squeeze(into.reduced) if keepdims else view
+        sources = (into.a, into.weights, into.where, into.mask, into.weights_mask, parameter)
         if out.dtype != into.dtype or any(np.may_share_memory(out, x) for x in sources if isinstance(x, np.ndarray)):
             self.array = np.empty(self.array.shape, into.dtype)
 
@@ -183,7 +187,8 @@ class Output:
         if self.given is not None:
             value = self.array.reshape(self.shape) if self.keepdims else self.array
             if not np.may_share_memory(value, self.given):
-                np.copyto(np.asarray(self.given), value, casting="same_kind")
+                with np.errstate(over="ignore", under="ignore"):
+                    np.copyto(np.asarray(self.given), value, casting="same_kind")
             if empty is not None and isinstance(self.given, np.ma.MaskedArray):
                 self.given[...] = np.ma.MaskedArray(np.asarray(self.given), empty.reshape(self.shape))
             return self.given

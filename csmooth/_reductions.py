@@ -74,11 +74,12 @@ def logsumexp(
     -----
     The error stays within 1 ulp of the result times max(1, condition number), the condition number being
     :math:`\sum_i |a_i| p_i / |\mathrm{LSE}|` with the softmax :math:`p` of `a`; within 1.5 where the result is near
-    zero: ``logsumexp([0, -40])`` is 4.25e-18. For b ≥ 0 and α > 0,
-    :math:`\max a \le \mathrm{LSE} \le \max a + \log(n) / α` holds in floating point without weights.
+    zero: ``logsumexp([0, -40])`` is 4.25e-18. Without weights, and for α > 0,
+    :math:`\max a \le \mathrm{LSE} \le \max a + \log(n) / α` holds in floating point.
 
     The sum runs over terms relative to a running maximum, rescaled when that rises [1]_; the largest term stays out
-    of the sum and enters through log1p [3]_.
+    of the sum [3]_. Where weights of both signs cancel, the result is -inf if all of the sum does, and noise of the
+    size of the rounding errors if it cancels in part.
 
     References
     ----------
@@ -106,8 +107,8 @@ def logsumexp(
     into = _arrays.operands("logsumexp", a, axis, b, where)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial)
-    value = _arrays.Output("logsumexp", into, keepdims, out, [a, b, alpha, where])
-    sign = _arrays.Output("logsumexp", into, keepdims, None, []) if return_sign else None
+    value = _arrays.Output("logsumexp", into, keepdims, out, sharpness)
+    sign = _arrays.Output("logsumexp", into, keepdims, None, None) if return_sign else None
     kernels.logsumexp(
         len(into.kept),
         into.a,
@@ -120,11 +121,11 @@ def logsumexp(
         value.array,
         None if sign is None else sign.array,
     )
-    empty = left_empty(into)
+    empty = left_empty(into, start)
     return value.result(empty) if sign is None else (value.result(empty), sign.result(empty))
 
 
-def left_empty(into: _arrays.Operands) -> NDArray[np.bool_] | None:
+def left_empty(into: _arrays.Operands, initial: float | None) -> NDArray[np.bool_] | None:
     """For masked arrays, which outputs have every element masked or left out; else None.
 
     The kernel tells, without temporaries: what it makes of zeros is -inf where none is left.
@@ -132,9 +133,8 @@ def left_empty(into: _arrays.Operands) -> NDArray[np.bool_] | None:
     if into.mask is None and into.weights_mask is None:
         return None
     zeros = np.broadcast_to(0.0, into.a.shape)
-    weights = None if into.weights is None else np.broadcast_to(1.0, into.a.shape)
     logarithm = np.empty(into.result_shape(False), np.float32)
     kernels.logsumexp(
-        len(into.kept), zeros, weights, into.where, into.mask, into.weights_mask, 1.0, None, logarithm, None
+        len(into.kept), zeros, None, into.where, into.mask, into.weights_mask, 1.0, initial, logarithm, None
     )
     return np.asarray(np.isneginf(logarithm))

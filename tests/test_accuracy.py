@@ -194,10 +194,19 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
     rng = np.random.default_rng(n)
     rows = 40000
     spread = 10 ** rng.uniform(-3, 1, (rows, 1))
-    a = rng.uniform(-3, 3, (rows, 1)) - spread * rng.random((rows, n))
+    top = rng.uniform(-3, 3, (rows, 1)) * rng.choice([1e-3, 0.1, 1], (rows, 1))
+    a = top - spread * rng.random((rows, n))
     alpha = float(rng.choice([0.1, 0.7, 3])) if what == "alpha" else -2.0 if what == "negative alpha" else 1.0
-    b = rng.random((rows, n)) if what == "weights" else np.ones((rows, n))
-    got, _ = function(a, axis=1, alpha=alpha, return_sign=True, **{"b": b} if what == "weights" else {})
+    b, keywords = np.ones((rows, n)), {}
+    if "weights" in what:
+        b = rng.random((rows, n)) * 10 ** rng.uniform(-1.5, 0, (rows, n))
+        if (
+            what == "weights near 1/e"
+        ):  # a logarithm just above -1, where an ulp is smallest beside the error of the sum
+            a *= 0.03
+            b *= np.exp(rng.uniform(-1, -0.9, (rows, 1))) / b.sum(axis=1, keepdims=True)
+        keywords = {"b": b}
+    got, _ = function(a, axis=1, alpha=alpha, return_sign=True, **keywords)
     scaled = a.astype(np.longdouble) * alpha
     top = scaled.max(axis=1, keepdims=True)
     parts = b * np.exp(scaled - top)
@@ -205,7 +214,7 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
     logarithm = np.log(total) / alpha
     exact = top[:, 0] / alpha + logarithm
     condition = (parts * np.abs(a)).sum(axis=1) / total / np.abs(exact)
-    if what == "weights":
+    if "weights" in what:
         condition += 1 / np.abs(alpha * exact)
     ulp = np.spacing(np.abs(exact.astype(np.float64)))
     units = np.abs(got - exact) / ulp / np.maximum(1, condition)
@@ -213,7 +222,7 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble has no more digits than double here")
-@pytest.mark.parametrize("what", ["nothing else", "alpha", "negative alpha", "weights"])
+@pytest.mark.parametrize("what", ["nothing else", "alpha", "negative alpha", "weights", "weights near 1/e"])
 def test_error_of_many_rows(level: str, what: str) -> None:
     wrong = []
     for n in FEW:

@@ -750,3 +750,34 @@ def test_no_floating_point_error(value: float) -> None:
     with np.errstate(all="ignore"):
         single = a.astype(np.float32)
     logsumexp(single, axis=1)
+
+
+# Found by readers of the code
+
+
+def test_as_many_axes_as_numpy_allows() -> None:
+    a = np.arange(6.0).reshape((1,) * 62 + (2, 3))
+    assert same_bits(logsumexp(a, axis=()), a)
+    assert same_bits(logsumexp(a, axis=63), logsumexp(a.reshape(2, 3), axis=1).reshape((1,) * 62 + (2,)))
+
+
+def test_out_inside_a_buffer_of_another_kind() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 300))
+    right = logsumexp(x, axis=1)
+    out = x[299]
+    assert same_bits(logsumexp(memoryview(x), axis=1, out=out), right)  # type: ignore[arg-type]
+
+
+def test_overflow_of_a_cast_gives_no_warning() -> None:
+    out = np.empty((), np.float32)
+    assert logsumexp([1e300], out=out) == np.inf
+    assert logsumexp([1.0, 2.0], alpha=np.longdouble("1e4000")) == 2
+    with pytest.raises(ValueError, match="logsumexp: alpha"):
+        logsumexp([1.0, 2.0], alpha=np.longdouble("1e-4000"))
+
+
+def test_masked_with_an_initial_element() -> None:
+    a = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[True, True], [False, False]])
+    result = logsumexp(a, axis=1, initial=0.0)
+    assert not np.ma.getmaskarray(result).any()
+    assert result[0] == 0

@@ -480,3 +480,28 @@ def test_strictly_convex_form() -> None:
     assert logsumexp([], initial=0.0) == 0
     assert logsumexp([-INF], initial=0.0) == 0
     assert (logsumexp(np.linspace(-800, 5, 1000)[:, None], axis=1, initial=0.0) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "value"),
+    [
+        ([0, -1], [1, 1e250], 574.6462732485114),  # -1 + log(1e250)
+        ([0, -1], [1, 1e308], 708.1962086421661),
+        ([0, 0], [1e308, 1e308], 709.8893558227260),  # log(2) + log(1e308)
+        ([0, 0, -900], [1, -1, 1e200], -439.4829814011908),  # -900 + log(1e200)
+    ],
+    ids=str,
+)
+def test_large_weights(level: str, a: list[float], b: list[float], value: float) -> None:
+    """The figures are of 16 digits, and a sum that overflows is found with smaller weights: 2 units in the last place."""
+    assert abs(logsumexp(a, b=b) - value) <= 2 * np.spacing(abs(value))
+    assert logsumexp(np.negative(a), b=b, alpha=-1.0) == -logsumexp(a, b=b)
+
+
+def test_nan_weights_and_alpha(level: str) -> None:
+    for a, keywords in [
+        ([-np.inf, 0], {"b": [np.nan, 1]}),
+        ([1, 0], {"b": [np.nan, 1], "alpha": np.inf}),
+        ([-np.inf], {"alpha": np.nan}),
+    ]:
+        assert np.isnan(logsumexp(a, **keywords))

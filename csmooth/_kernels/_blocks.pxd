@@ -6,7 +6,7 @@ folded by one fixed tree (fold_add in _vector.h), with the rounding errors added
 Blocks join the state of their superblock in order, and superblocks are merged in order. So the bits of a result depend
 on the values along the reduced axes alone: not on strides, nor on the level, nor on who computes which superblock.
 
-An element that is absent (masked, of weight 0, or beyond the end) is `neutral` and changes no result, to the bit.
+An element that is absent (masked, of weight 0, or beyond the end) is `neutral` and adds nothing to a sum.
 """
 
 cdef enum:

@@ -1,11 +1,10 @@
 /* A vector of doubles, as wide as the instruction set that this file is compiled for.
  *
- * Every operation is one IEEE operation per element, so a kernel written with them gives the
- * same bits at every width.  vfma() rounds once, except on processors without a fused
- * multiply-add, where it is a*b + c; vfma1() rounds (nearly) once everywhere.  vmax(a, b) is
- * a > b ? a : b, so a NaN in a gives b.  vload_part() reads the first `count` elements, nothing
- * beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH vectors, of which `count` rows are wanted.  Shifts and the i-operations see the bits as unsigned
- * 64-bit integers.
+ * Every operation is one IEEE operation per element, so a kernel written with them gives the same bits at every
+ * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
+ * (nearly) once everywhere. vmax(a, b) is a > b ? a : b, so a NaN in a gives b. vload_part() reads the first `count`
+ * elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH
+ * vectors, of which `count` rows are wanted. Shifts and the i-operations see the bits as unsigned 64-bit integers.
  */
 #ifndef CSMOOTH_VECTOR_H
 #define CSMOOTH_VECTOR_H
@@ -53,7 +52,9 @@ INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b,
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, m, a, b); }
 INLINE vector vadd_unless(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, _knot_mask8(m), a, b); }
-INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return _mm512_mask3_fmadd_pd(a, b, c, _knot_mask8(m)); }
+INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) {
+    return _mm512_mask3_fmadd_pd(a, b, c, _knot_mask8(m));
+}
 INLINE vmask vequal(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE vmask vless(vector a, vector b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 INLINE vector vselect(vmask m, vector a, vector b) { return _mm512_mask_blend_pd(m, b, a); }
@@ -62,7 +63,6 @@ INLINE int vall(vmask m) { return m == 0xff; }
 INLINE vector viadd(vector a, vector b) { return DBL(_mm512_add_epi64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(_mm512_sub_epi64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return DBL(_mm512_or_si512(INT(a), INT(b))); }
-INLINE vector viand(vector a, vector b) { return DBL(_mm512_and_si512(INT(a), INT(b))); }
 #define vshl(a, n) DBL(_mm512_slli_epi64(INT(a), n))
 #define vshr(a, n) DBL(_mm512_srli_epi64(INT(a), n))
 INLINE vector vlookup(const double *table, vector k) {
@@ -134,7 +134,6 @@ INLINE int vall(vmask m) { return _mm256_movemask_pd(m) == 0xf; }
 INLINE vector viadd(vector a, vector b) { return DBL(_mm256_add_epi64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(_mm256_sub_epi64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return _mm256_or_pd(a, b); }
-INLINE vector viand(vector a, vector b) { return _mm256_and_pd(a, b); }
 #define vshl(a, n) DBL(_mm256_slli_epi64(INT(a), n))
 #define vshr(a, n) DBL(_mm256_srli_epi64(INT(a), n))
 /* Four scalar loads: measured faster than a gather (0.63 against 0.71 ns an element of logsumexp). */
@@ -198,7 +197,6 @@ INLINE int vall(vmask m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) 
 INLINE vector viadd(vector a, vector b) { return DBL(vaddq_u64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(vsubq_u64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return DBL(vorrq_u64(INT(a), INT(b))); }
-INLINE vector viand(vector a, vector b) { return DBL(vandq_u64(INT(a), INT(b))); }
 #define vshl(a, n) DBL(vshlq_n_u64(INT(a), n))
 #define vshr(a, n) DBL(vshrq_n_u64(INT(a), n))
 INLINE vector vlookup(const double *table, vector k) {
@@ -250,13 +248,15 @@ INLINE int vall(vmask m) { return m; }
 INLINE vector viadd(vector a, vector b) { return DBL(INT(a) + INT(b)); }
 INLINE vector visub(vector a, vector b) { return DBL(INT(a) - INT(b)); }
 INLINE vector vior(vector a, vector b) { return DBL(INT(a) | INT(b)); }
-INLINE vector viand(vector a, vector b) { return DBL(INT(a) & INT(b)); }
 #define vshl(a, n) DBL(INT(a) << (n))
 #define vshr(a, n) DBL(INT(a) >> (n))
 INLINE vector vlookup(const double *table, vector k) {
     return viadd(table[INT(k) & (TABLE_SIZE - 1)], vshl(k, LOOKUP_SHIFT));
 }
-INLINE vector vload_part(const double *p, int count, vector fill) { return count <= 0 ? fill : *p; }
+INLINE vector vload_part(const double *p, int count, vector fill) {
+    if (count > 0) memcpy(&fill, p, sizeof fill);
+    return fill;
+}
 INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }
 
 #endif

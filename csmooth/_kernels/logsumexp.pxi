@@ -5,7 +5,7 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) > 0:
     maximum         the largest x; -inf where there was none
     ties            the weight of the elements equal to the maximum (their number, without weights)
     offset, exponent   the reference: terms are 2**((x - offset) * scale - exponent)
-    rest            the sum of weight * term of all other elements, times 2**BIAS
+    rest            the sum of weight * term of all other elements, times FACTOR * 2**BIAS
 
 so that sum(weight * exp(alpha * x)) = exp(alpha * maximum) * (ties + rest / term(maximum)).
 
@@ -142,9 +142,9 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     cdef vmask tie
     power = exp2_terms(vsub(x, r.offset) if minded & SHIFTED else x, r.scale, r.scale_error, r.shift, r.low,
                        minded & SCALED, &f, &q)
-    if minded & WEIGHTED:
+    if minded & WEIGHTED:               # which must not enlarge what counts for nothing
         w = vload(weight)
-        power = vmul(power, w)
+        power = vmul(vselect(vless(vsub(x, r.offset), r.low), vset(0.0), power), w)
     if minded & TIES:
         tie = vequal(x, r.maximum)
         ties[0] = vadd_where(tie, ties[0], w)
@@ -474,7 +474,10 @@ cdef inline void finish(const LogSumExp* s, const Parameters* p, Py_ssize_t vect
         if weighted:
             finite = vless(absolute(s[j].maximum), vset(INFINITY))
             value = vselect(vless(absolute(s[j].rest), vset(LOST)), s[j].maximum, value)
-            value = vselect(vequal(s[j].ties, vset(0.0)), vselect(finite, value, vset(NAN)), vset(NAN))
+            value = vselect(vequal(s[j].ties, vset(0.0)), value, vset(NAN))
+            value = vselect(vless(absolute(s[j].rest), vset(INFINITY)), value, vset(INFINITY))
+            value = vselect(vless(absolute(s[j].ties), vset(INFINITY)), value, vset(INFINITY))
+            value = vselect(finite, value, vset(NAN))
         vstore(lost + WIDTH*j, value)
 
 
@@ -489,7 +492,7 @@ cdef inline bint any_scaled(const Parameters* p, Py_ssize_t vectors) noexcept no
 cdef void logsumexp_finish(const void* states, const void* parameters, Py_ssize_t vectors, double* values,
                            double* signs, double* lost) noexcept nogil:
     """The results of states, their signs, and `lost`: the maximum, where its weights cancel and the rest vanished
-    beneath it, else NaN.
+    beneath it; +inf, where weights made a sum overflow, or there are NaN; else NaN.
     """
     cdef const LogSumExp* s = <const LogSumExp*>states
     cdef const Parameters* p = <const Parameters*>parameters
@@ -551,7 +554,7 @@ cdef void logsumexp_parameters(void* parameters, const double* alpha, double lim
     cdef vmask infinite
     cdef Py_ssize_t j
     p.alpha = absolute(a)
-    p.sign = vselect(vless(a, zero), vset(-1.0), one)
+    p.sign = vselect(vless(a, zero), vset(-1.0), vselect(vequal(a, a), one, a))
     p.most = vselect(vless(p.alpha, vset(INFINITY)), vdiv(vset(log(limit)), p.alpha), zero)
     product = original = vmul(p.alpha, log2e)
     error = vadd(vfma1(p.alpha, log2e, vsub(zero, product)), vmul(p.alpha, vset(LOG2_E_ERROR)))

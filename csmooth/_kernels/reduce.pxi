@@ -24,9 +24,16 @@ cnp.import_array()
 
 cdef enum:
     MAX_DIMS = 64               # as NumPy's
+    # Cython's range() takes only literals as steps; below, 32 is LANES and 256 is PANEL.
     NEAR = 4096                 # bytes that may be prefetched into the first-level cache
     SHORT = 128                 # rows up to this length are reduced side by side
     ALIGNMENT = 64              # of states: a cache line, and the longest vector
+
+cdef extern from *:
+    """
+    #define SMALL_WEIGHTS 2.409919865102884e-181   /* 2**-600 */
+    """
+    double SMALL_WEIGHTS
 
 cdef enum Kind:
     FLOAT64, FLOAT32, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64
@@ -53,8 +60,8 @@ cdef struct Operand:
 
 cdef struct Dimensions:
     int count
-    Py_ssize_t shape[MAX_DIMS]
-    Py_ssize_t strides[OPERANDS][MAX_DIMS]      # in bytes
+    Py_ssize_t shape[MAX_DIMS + 1]              # the last one is to spare, for sort_dimensions
+    Py_ssize_t strides[OPERANDS][MAX_DIMS + 1]  # in bytes
 
 cdef struct Problem:
     const Reduction* reduction
@@ -77,6 +84,7 @@ cdef struct Scratch:
     char* spare_parameters      # of one output, in every lane
     double parameter[PANEL]
     bint has_negative, has_infinite     # some parameter of the panel is
+    double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
     double tail[LANES]
     double largest              # the maximum of the block that comes next
 
@@ -152,8 +160,9 @@ cdef Py_ssize_t transpose(double* to, Py_ssize_t row_step, const char* source, P
                           Py_ssize_t columns) noexcept nogil:
     """As convert, for doubles whose step is their size, in squares of WIDTH; returns the number of columns done.
 
-    Asks for the columns that follow, which come next; they would push what is in use out of the first-level cache
-    unless they are few (1.5 and 1.4 ns an element for 8 and 50 rows in memory, 1.8 and 1.05 from the second level).
+    Asks for the columns that follow, which come next: into the first-level cache if they are few, else into the
+    second, as they would push out what is in use. For (10**6, 8) and (10**5, 50) in memory, ns an element: 1.5 and 1.4
+    if always into the first, 1.8 and 1.05 if always into the second.
     """
     cdef vector square[WIDTH]
     cdef const char* p
@@ -265,7 +274,8 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
             for j in range(columns):
                 if scratch.parameter[(output + j) % PANEL] in (INFINITY, -INFINITY):
                     for i in range(rows):
-                        w[i*row_step + j] = w[i*row_step + j] != 0
+                        if w[i*row_step + j] == w[i*row_step + j]:
+                            w[i*row_step + j] = w[i*row_step + j] != 0
     elif p.weighted:
         for i in range(rows):
             for j in range(columns):
@@ -278,17 +288,21 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
         leave_out(x, w, row_step, p, WEIGHTS_MASK, True, output, columns, element, rows)
     if p.weighted:
         for i in range(padded):
-            if w[i] == 0 or x[i] == neutral or x[i] >= ceiling:
+            if w[i] != w[i]:
+                x[i] = NAN
+            elif w[i] == 0 or x[i] == neutral or x[i] >= ceiling:
                 x[i] = neutral
                 w[i] = 0
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
                 x[i] = INFINITY
                 w[i] = 1 if w[i] > 0 else -1
+            else:
+                w[i] *= scratch.weights_scale
 
 
-cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p, int operand, bint out,
+cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p, int operand, bint if_true,
                     Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element, Py_ssize_t rows) noexcept nogil:
-    """Makes neutral the elements for which an operand of bools is `out`."""
+    """Makes neutral the elements for which an operand of bools is true, or those for which it is false."""
     cdef Py_ssize_t i, j, k, run, step = last_stride(&p.inner, operand)
     cdef const char* source
     for j in range(columns):
@@ -297,7 +311,7 @@ cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p,
             run = min(rows - i, run_length(&p.inner, element + i))
             source = address(p, operand, output + j, element + i)
             for k in range(run):
-                if (source[k * step] != 0) == out:
+                if (source[k * step] != 0) == if_true:
                     x[(i + k)*row_step + j] = p.reduction.neutral
                     if p.weighted:
                         w[(i + k)*row_step + j] = 0
@@ -316,7 +330,8 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
     for k in range(p.inner.count):
         bits |= p.inner.strides[A][k]
     return (a.kind == FLOAT64 and not a.swapped and bits % <Py_ssize_t>sizeof(double) == 0 and not p.weighted
-            and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL)
+            and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
+            and p.operands[WEIGHTS_MASK].data == NULL)
 
 
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
@@ -415,7 +430,7 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     cdef Py_ssize_t j
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
-        weights[j] = 0 if s.tail[j] >= ceiling or s.tail[j] == r.neutral else 1
+        weights[j] = 0 if s.tail[j] >= ceiling or s.tail[j] == r.neutral else s.weights_scale
         if weights[j] == 0:
             s.tail[j] = r.neutral
     r.tile(s.superblock_states, s.parameters + group*r.parameters_size, &block, 1, True)
@@ -446,7 +461,7 @@ cdef void set_parameters(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssi
     for j in range(groups * WIDTH):
         s.parameter[j] = p.parameter
         if parameter.data != NULL and j < count:
-            read(&s.parameter[j], 1, parameter, address(p, PARAMETER, output + j, 0), 0, 1, 0, 1)
+            read(&s.parameter[j], 1, parameter, parameter.data + offset(&p.outer, PARAMETER, output + j), 0, 1, 0, 1)
     s.has_negative = s.has_infinite = False
     for j in range(count):
         s.has_negative = s.has_negative or s.parameter[j] < 0
@@ -470,7 +485,7 @@ cdef inline void store(const Problem* p, Py_ssize_t output, Py_ssize_t count, do
         for j in range(count):
             values[j] = NAN if signs[j] < 0 else values[j]
     if p.operands[OUT].kind == FLOAT64 and last_stride(&p.outer, OUT) == sizeof(double) and p.outer.count == 1:
-        memcpy(address(p, OUT, output, 0), values, count * sizeof(double))
+        memcpy(p.operands[OUT].data + offset(&p.outer, OUT, output), values, count * sizeof(double))
     else:
         for j in range(count):
             write(p, OUT, output + j, values[j])
@@ -535,24 +550,36 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
         if p.weighted:
             for j in range(min(LANES, first + count - output)):
                 if lost[j] == lost[j]:
-                    reduce_below(p, s, first, output - first + j, lost[j])
+                    reduce_again(p, s, first, output - first + j, lost[j])
 
 
-cdef void reduce_below(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t j, double ceiling) noexcept nogil:
-    """Reduces output first + j again, without the elements from `ceiling` on, which cancelled and hid the others."""
+cdef void reduce_again(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t j, double lost) noexcept nogil:
+    """Reduces output first + j again, as long as its sum is lost.
+
+    Either the elements from `lost` on cancelled and hid the others: then without them. Or `lost` is +inf, as the
+    sum overflowed: then with weights that are 2**-600 as large.
+    """
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t group = j // WIDTH, lane = j % WIDTH
     cdef char* state = s.states + group*r.state_size
+    cdef double ceiling = NAN
     cdef double values[WIDTH]
     cdef double signs[WIDTH]
-    cdef double lost[WIDTH]
-    while ceiling == ceiling:
+    cdef double next_lost[WIDTH]
+    while lost == lost and not (lost == INFINITY and s.weights_scale < 1):
+        if lost == INFINITY:
+            s.weights_scale = SMALL_WEIGHTS
+        else:
+            ceiling = lost
         reduce_row(p, s, first + j, parameters_of(p, s, j), False, ceiling, NULL)
         set_lane(<double*>state, lane, <double*>s.superblock_states, r.state_size)
         if p.has_initial:
             add_initial(p, s, group, ceiling)
-        r.finish(state, s.parameters + group*r.parameters_size, 1, values, signs, lost)
-        ceiling = lost[lane]
+        r.finish(state, s.parameters + group*r.parameters_size, 1, values, signs, next_lost)
+        lost = next_lost[lane]
+    if s.weights_scale < 1:
+        values[lane] -= log(s.weights_scale) / s.parameter[j]
+        s.weights_scale = 1
     store(p, first + j, 1, &values[lane], &signs[lane])
 
 
@@ -576,6 +603,7 @@ cdef int reduce_all(const Problem* p) except -1 nogil:
     s.spare_parameters = s.parameters + (groups - 1) * r.parameters_size
     s.x = <double*>(s.parameters + parameters_size)
     s.weights = s.x + block
+    s.weights_scale = 1
     for output in range(0, p.outputs, 256):
         reduce_panel(p, &s, output, min(PANEL, p.outputs - output), direct)
     free(memory)
@@ -601,8 +629,8 @@ cdef void set_operand(Problem* p, int operand, cnp.ndarray array, int inner_dims
         a.kind = UINT8 if size == 1 else UINT16 if size == 2 else UINT32 if size == 4 else UINT64
     for k in range(p.outer.count):
         p.outer.strides[operand][k] = cnp.PyArray_STRIDE(array, k)
-    for k in range(inner_dims):
-        p.inner.strides[operand][k] = cnp.PyArray_STRIDE(array, p.outer.count + k)
+    for k in range(p.inner.count):      # 0 where the operand has no inner dimensions: it stands still there
+        p.inner.strides[operand][k] = cnp.PyArray_STRIDE(array, p.outer.count + k) if k < inner_dims else 0
 
 
 cdef void move_dimension(Dimensions* d, int to, int source) noexcept nogil:
@@ -616,12 +644,12 @@ cdef void sort_dimensions(Dimensions* d) noexcept nogil:
     """Puts the shortest strides of A last, as results do not depend on the order of outputs."""
     cdef int i, j
     for i in range(1, d.count):
-        move_dimension(d, MAX_DIMS - 1, i)
+        move_dimension(d, MAX_DIMS, i)
         j = i
-        while j > 0 and distance(d.strides[A][j - 1]) < distance(d.strides[A][MAX_DIMS - 1]):
+        while j > 0 and distance(d.strides[A][j - 1]) < distance(d.strides[A][MAX_DIMS]):
             move_dimension(d, j, j - 1)
             j -= 1
-        move_dimension(d, j, MAX_DIMS - 1)
+        move_dimension(d, j, MAX_DIMS)
 
 
 cdef void merge_dimensions(const Problem* p, Dimensions* d) noexcept nogil:
@@ -641,6 +669,17 @@ cdef void merge_dimensions(const Problem* p, Dimensions* d) noexcept nogil:
         move_dimension(d, kept, i)
         kept += 1
     d.count = kept
+
+
+cdef bint has_small_parameter(const Problem* p) noexcept nogil:
+    cdef const Operand* parameter = &p.operands[PARAMETER]
+    cdef Py_ssize_t output
+    cdef double value
+    for output in range(p.outputs):
+        read(&value, 1, parameter, parameter.data + offset(&p.outer, PARAMETER, output), 0, 1, 0, 1)
+        if -p.reduction.smallest_parameter < value < p.reduction.smallest_parameter:
+            return True
+    return False
 
 
 cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
@@ -679,7 +718,7 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
         p.weighted = abs(p.parameter) < reduction.smallest_parameter
     else:
         set_operand(&p, PARAMETER, parameter, 0)
-        p.weighted = True
+        p.weighted = has_small_parameter(&p)
     p.weighted = p.weighted or weights is not None
     p.has_initial = initial is not None
     p.initial = initial if p.has_initial else 0
