@@ -189,8 +189,8 @@ def test_error(level: str, number: int) -> None:
 FEW = [2, 3, 4, 8, 16]
 
 
-def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tuple[Values, Values, Values]:
-    """Rows, the error of each, and its bound: 1.5 where logarithm and maximum cancel in part, else 1."""
+def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tuple[Values, Values, Values, Values]:
+    """Rows, their weights, the error of each, and its bound: 1.5 where logarithm and maximum cancel in part, else 1."""
     rng = np.random.default_rng(n)
     rows = 40000
     spread = 10 ** rng.uniform(-3, 1, (rows, 1))
@@ -218,7 +218,7 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
         condition += 1 / np.abs(alpha * exact)
     ulp = np.spacing(np.abs(exact.astype(np.float64)))
     units = np.abs(got - exact) / ulp / np.maximum(1, condition)
-    return a, units.astype(np.float64), np.where(np.abs(exact) < np.abs(logarithm), 1.5, 1)
+    return a, b, units.astype(np.float64), np.where(np.abs(exact) < np.abs(logarithm), 1.5, 1)
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble has no more digits than double here")
@@ -226,10 +226,10 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
 def test_error_of_many_rows(level: str, what: str) -> None:
     wrong = []
     for n in FEW:
-        a, error, bound = errors_of_many_rows(csmooth.logsumexp, n, what)
+        a, b, error, bound = errors_of_many_rows(csmooth.logsumexp, n, what)
         worst = int(np.argmax(error / bound))
         if error[worst] > bound[worst] + 0.002:
-            wrong.append(f"{error[worst]:.3f}, not {bound[worst]}: {a[worst].tolist()}")
+            wrong.append(f"{error[worst]:.3f}, not {bound[worst]}: {a[worst].tolist()}, b={b[worst].tolist()}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -252,7 +252,7 @@ def worst_errors() -> str:
     for near_zero in (False, True):
         worst = []
         for function in (csmooth.logsumexp, of_scipy):
-            results = [errors_of_many_rows(function, n, "nothing else")[1:] for n in FEW]
+            results = [errors_of_many_rows(function, n, "nothing else")[2:] for n in FEW]
             worst.append(max(error[(bound > 1) == near_zero].max() for error, bound in results))
         domain = "2 to 16 close elements" + ", logarithm and maximum cancelling" * near_zero
         lines.append(f"| {domain} | 200000 | {1.5 if near_zero else 1} | {worst[0]:.2f} | {worst[1]:.3g} |")

@@ -493,7 +493,7 @@ def test_strictly_convex_form() -> None:
     ids=str,
 )
 def test_large_weights(level: str, a: list[float], b: list[float], value: float) -> None:
-    """The figures are of 16 digits, and a sum that overflows is found with smaller weights: 2 units in the last place."""
+    """2 units: the figures have 16 digits, and where a sum overflows, smaller weights are made up for at the end."""
     assert abs(logsumexp(a, b=b) - value) <= 2 * np.spacing(abs(value))
     assert logsumexp(np.negative(a), b=b, alpha=-1.0) == -logsumexp(a, b=b)
 
