@@ -24,7 +24,7 @@ if sysconfig.get_platform().endswith(("-x86_64", "-amd64")):
 COMMON = (["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"], ["/O2", "/fp:precise"])
 
 NO_COMPILER = """\
-csmooth is compiled when it is installed, and the C compiler did not run ({error}).
+csmooth is compiled when it is installed, and the C compiler did not work ({error}).
 Install one and try again: 'apt install gcc python3-dev' on Debian and Ubuntu, 'dnf install gcc python3-devel' on
 Fedora, 'xcode-select --install' on macOS, the Visual Studio Build Tools on Windows."""
 
@@ -48,6 +48,7 @@ class BuildExt(build_ext):
             super().build_extension(ext)
         except (CCompilerError, CompileError, OSError) as error:
             if ext.optional:
+                Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)  # of an earlier build
                 raise
             raise SystemExit(NO_COMPILER.format(error=error)) from error
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import secrets
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,6 +143,8 @@ def replacing(name: str) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -179,7 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     else:
         return 0
-    print("csmooth:", " ".join(message.split()), file=sys.stderr)
+    if sys.stderr is not None:  # closed; print() would then take standard output
+        print("csmooth:", " ".join(message.split()), file=sys.stderr)
     return 2
 
 

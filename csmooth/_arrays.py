@@ -4,6 +4,7 @@ Everything is checked before any work is done, and nothing here copies an array:
 come first, in order, and whose reduced axes come last, in order.
 """
 
+import operator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -56,7 +57,7 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
             raise ValueError(
                 f"{function}: b of shape {weights.shape} does not broadcast against a of shape {shape}"
             ) from None
-    kept, reduced = split_axes(axis, len(shape))
+    kept, reduced = split_axes(function, axis, len(shape))
     order = kept + reduced
     return Operands(
         arranged(array, shape, order),
@@ -96,7 +97,7 @@ def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
     raise TypeError(f"{function}: {name} has dtype {dtype}; it must be float64, float32, an integer or bool")
 
 
-def split_axes(axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def split_axes(function: str, axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The kept and the reduced axes, each in order."""
     every = tuple(range(ndim))
     if axis is None:
@@ -104,7 +105,12 @@ def split_axes(axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]
     if type(axis) is int and -ndim <= axis < ndim:
         axis %= ndim
         return every[:axis] + every[axis + 1 :], (axis,)
-    reduced = normalize_axis_tuple(axis, ndim or 1, "axis")
+    if not isinstance(axis, tuple | list):
+        try:
+            axis = operator.index(axis)
+        except TypeError:
+            raise TypeError(f"{function}: axis must be None, an integer or a tuple of integers, not {axis!r}") from None
+    reduced = normalize_axis_tuple(axis, ndim or 1, f"{function}: axis")
     if ndim == 0:  # as NumPy, which lets axis 0 and -1 stand for none
         return (), ()
     return tuple([k for k in every if k not in reduced]), tuple(sorted(reduced))
@@ -173,7 +179,9 @@ class Output:
         if out.shape != self.shape:
             raise ValueError(f"{function}: out has shape {out.shape}, the result {self.shape}")
         if not np.can_cast(into.dtype, out.dtype, "same_kind"):
-            raise TypeError(f"{function}: out has dtype {out.dtype}, to which {into.dtype} cannot be cast safely")
+            raise TypeError(
+                f"{function}: out has dtype {out.dtype}, to which NumPy does not cast {into.dtype} (same_kind)"
+            )
         if not out.flags.writeable:
             raise ValueError(f"{function}: out is read-only")
         view = np.asarray(out)

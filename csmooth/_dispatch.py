@@ -7,7 +7,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ._cpu import x86_64_level
+try:
+    from ._cpu import x86_64_level
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "csmooth is not compiled here. This is its source: leave this directory to import an installed csmooth, or "
+        "compile it in place with 'pip install -e .'"
+    ) from error
 
 
 class Kernels(Protocol):
@@ -66,16 +72,16 @@ def available() -> dict[str, Kernels]:
 def select() -> tuple[str, Kernels]:
     """The level named by CSMOOTH_LEVEL, else the best one available."""
     wanted = os.environ.get("CSMOOTH_LEVEL")
+    if wanted and wanted not in [level.name for level in LEVELS]:
+        raise ImportError(f"CSMOOTH_LEVEL={wanted!r} is none of {', '.join(level.name for level in LEVELS)}")
     reasons = []
     for level in LEVELS:
-        if wanted in (None, "", level.name):
-            kernels, reason = load(level)
-            if kernels is not None:
-                return level.name, kernels
-            reasons.append(f"{level.name}: {reason}")
-    if not reasons:
-        raise ImportError(f"CSMOOTH_LEVEL={wanted!r} is none of {', '.join(level.name for level in LEVELS)}")
-    raise ImportError(f"csmooth has no kernels to run: {'; '.join(reasons)}")
+        kernels, reason = load(level)
+        if kernels is not None and wanted in (None, "", level.name):
+            return level.name, kernels
+        reasons.append(f"{level.name}: {reason or 'available'}")
+    unusable = f"CSMOOTH_LEVEL={wanted!r} cannot be had" if wanted else "csmooth has no kernels to run"
+    raise ImportError(f"{unusable} ({'; '.join(reasons)})")
 
 
 level, kernels = select()

@@ -1,5 +1,7 @@
 """The public reductions: one short function each, with its docstring, its keywords and its kernel."""
 
+from __future__ import annotations  # signatures in help() as they are written here
+
 from typing import Any
 
 import numpy as np
@@ -38,27 +40,30 @@ def logsumexp(
         The axes that are reduced; by default all.
     b : array_like, optional
         Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
-        `a` is NaN or infinite.
+        `a` is NaN or infinite; nor does one where `a` is -inf. For infinite `alpha` weights only say which elements
+        exist.
     keepdims : bool, optional
         Whether the reduced axes stay, with length 1.
     return_sign : bool, optional
         Whether to return the pair of the logarithm of the absolute value of the sum, and its sign.
     alpha : float or array_like, optional
         Sharpness, not 0. Large values approach the maximum, which is the result for +inf; negative ones make a
-        smooth minimum. An array must broadcast to the shape of `a` with the reduced axes of length 1.
+        smooth minimum. An array must broadcast to the shape of `a` with the reduced axes of length 1, as
+        ``alpha[:, np.newaxis]`` does for one value a row.
     initial : float, optional
         One more element of weight 1. ``initial=0.0`` gives the strictly convex LSE₀⁺ [2]_.
     where : array_like of bool, optional
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
-        Receives the result. It may overlap `a`.
+        Receives the result (not the sign), which is rounded to its own dtype first. It may overlap `a`.
 
     Returns
     -------
     float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes; float32 for float32 input, else float64. With `return_sign`
-        a pair: the second holds 1.0, -1.0, or 0.0 where the first is -inf. An empty sum gives -inf, a negative one
-        NaN unless its sign is returned.
+        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
+        else float64. With `return_sign` a pair: the second holds the signs 1.0 and -1.0, 0.0 for an empty sum, NaN for
+        NaN. An empty sum gives -inf (inf for negative `alpha`), a negative one NaN unless its sign is returned.
+        For arrays with a mask, a masked array, masked where no element was left.
 
     Raises
     ------
@@ -73,8 +78,9 @@ def logsumexp(
     Notes
     -----
     The error stays within 1 ulp of the result times max(1, condition number), the condition number being
-    :math:`\sum_i |a_i| p_i / |\mathrm{LSE}|` with the softmax :math:`p` of `a`; within 1.5 where the result is near
-    zero: ``logsumexp([0, -40])`` is 4.25e-18. Without weights, and for α > 0,
+    :math:`\sum_i |a_i| p_i / |\mathrm{LSE}|` with the softmax :math:`p` of `a`, and with weights
+    :math:`\sum_i |p_i| / |α \mathrm{LSE}|` more, as they may be off too; within 1.5 where the result is near zero:
+    ``logsumexp([0, -40])`` is 4.25e-18. Without weights, and for α > 0,
     :math:`\max a \le \mathrm{LSE} \le \max a + \log(n) / α` holds in floating point.
 
     The sum runs over terms relative to a running maximum, rescaled when that rises [1]_; the largest term stays out

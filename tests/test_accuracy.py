@@ -200,10 +200,8 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
     b, keywords = np.ones((rows, n)), {}
     if "weights" in what:
         b = rng.random((rows, n)) * 10 ** rng.uniform(-1.5, 0, (rows, n))
-        if (
-            what == "weights near 1/e"
-        ):  # a logarithm just above -1, where an ulp is smallest beside the error of the sum
-            a *= 0.03
+        if what == "weights near 1/e":
+            a *= 0.03  # a logarithm just above -1, where an ulp is smallest beside the error of the sum
             b *= np.exp(rng.uniform(-1, -0.9, (rows, 1))) / b.sum(axis=1, keepdims=True)
         keywords = {"b": b}
     got, _ = function(a, axis=1, alpha=alpha, return_sign=True, **keywords)

@@ -138,15 +138,20 @@ cdef inline void add_to(vector* total, vector* total_error, vector x) noexcept n
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* powers, vector* smalls,
                           vector* ties, int minded) noexcept nogil:
     """Adds one element to `powers` and `smalls` or, if it is the maximum, to `ties`."""
-    cdef vector power, f, q, w = vset(1.0)
+    cdef vector power, f, q, product, product_error = vset(0.0), w = vset(1.0)
     cdef vmask tie
     power = exp2_terms(vsub(x, r.offset) if minded & SHIFTED else x, r.scale, r.scale_error, r.shift, r.low,
                        minded & SCALED, &f, &q)
     if minded & WEIGHTED:               # which must not enlarge what counts for nothing
         w = vload(weight)
-        power = vmul(vselect(vless(vsub(x, r.offset), r.low), vset(0.0), power), w)
+        power = vselect(vless(vsub(x, r.offset), r.low), vset(0.0), power)
+        product = vmul(power, w)
+        product_error = vfma1(power, w, vsub(vset(0.0), product))
+        power = product
     if minded & TIES:
         tie = vequal(x, r.maximum)
+        if minded & WEIGHTED:
+            smalls[0] = vfma_unless(tie, product_error, vset(1 / HIGHEST), smalls[0])
         ties[0] = vadd_where(tie, ties[0], w)
         powers[0] = vadd_unless(tie, powers[0], power)
         smalls[0] = vfma_unless(tie, vmul(power, f), q, smalls[0])
@@ -467,7 +472,7 @@ cdef inline void finish(const LogSumExp* s, const Parameters* p, Py_ssize_t vect
         if divides:
             total[j] = divided(total[j], &p[j], &error[j])
         value = result_of(&s[j], &p[j], total[j], error[j])
-        vstore(values + WIDTH*j, vmul(value, p[j].sign) if divides else value)
+        vstore(values + WIDTH*j, vadd(vmul(value, p[j].sign), vset(0.0)) if divides else value)     # no -0.0
         sign[j] = vselect(vequal(s[j].maximum, vset(-INFINITY)), vset(0.0), sign[j])
         vstore(signs + WIDTH*j, vselect(vequal(value, value), sign[j], value))
         value = vset(NAN)
