@@ -9,6 +9,9 @@ on the values along the reduced axes alone: not on strides, nor on the level, no
 An element that is absent (masked, of weight 0, or beyond the end) is `neutral` and adds nothing to a sum.
 """
 
+from ._math cimport *
+
+
 cdef enum:
     BLOCK_ROWS = 8              # of LANES elements; 16: as fast, but equal terms may be off by 1 unit; 4: slower
     BLOCK = BLOCK_ROWS * 32
@@ -40,3 +43,46 @@ cdef struct Reduction:
     size_t state_size, parameters_size
     double neutral
     double smallest_parameter   # below it in absolute value, absent elements need a weight of 0
+
+
+cdef inline void fold_lanes(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:
+    """Folds the first `lanes` lanes of outputs side by side into the first, in the order of fold_add."""
+    cdef Py_ssize_t i, half = LANES // 2
+    while half:
+        for i in range(vectors * (lanes - half)):
+            lane[i] = vadd(lane[i], lane[i + vectors*half])
+        lanes = min(lanes, half)
+        half //= 2
+
+
+cdef inline void fold_lanes_exactly(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors, vector* error) noexcept nogil:
+    """As fold_lanes; adds up what rounding left."""
+    cdef Py_ssize_t i, j, half = LANES // 2
+    cdef vector e
+    for j in range(vectors):
+        error[j] = vset(0.0)
+    while half:
+        for i in range(lanes - half):
+            for j in range(vectors):
+                lane[i*vectors + j] = two_sum(lane[i*vectors + j], lane[(i + half)*vectors + j], &e)
+                error[j] = vadd(error[j], e)
+        lanes = min(lanes, half)
+        half //= 2
+
+
+cdef inline double fold_exactly(const vector* lanes, double* error) noexcept nogil:
+    """As fold_lanes_exactly, for the lanes of one output."""
+    cdef double lane[LANES]
+    cdef double total, shadow
+    cdef Py_ssize_t i, half = LANES // 2
+    for i in range(VECTORS):
+        vstore(&lane[WIDTH * i], lanes[i])
+    error[0] = 0
+    while half:
+        for i in range(half):
+            total = lane[i] + lane[i + half]
+            shadow = total - lane[i]
+            error[0] += (lane[i] - (total - shadow)) + (lane[i + half] - shadow)
+            lane[i] = total
+        half //= 2
+    return lane[0]

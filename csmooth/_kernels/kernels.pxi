@@ -1,6 +1,8 @@
 """All kernels, compiled once per level; whoever imports one level's module has all its functions."""
 
+include "layout.pxi"
 include "reduce.pxi"
+include "entry.pxi"
 include "logsumexp.pxi"
 
 cdef extern from "_vector.h":
