@@ -75,7 +75,7 @@ cdef extern from *:
     #define TWO_54 18014398509481984.0
     #define DOUBLE_MIN 2.2250738585072014e-308
     #define DOUBLE_MAX 1.7976931348623157e308
-    /* The highest coefficient of the polynomial in exp2_terms. */
+    /* The highest coefficient of q in 2**f = 1 + f*q. */
     #define HIGHEST 0.00015403723980749267
     /* log(2), in 40 bits and the rest. */
     #define LN2_HIGH 0.6931471805592082
@@ -146,7 +146,7 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:
     """2**f - 1.  Largest error 2**-55.9 + 1 ulp, for abs(f) <= 1/32."""
     cdef vector f2 = vmul(f, f), high, middle, low
-    high = vfma(vset(0.00015403723980749267), f, vset(0.0013333781576784281))
+    high = vfma(vset(HIGHEST), f, vset(0.0013333781576784281))
     middle = vfma(vset(0.009618129106919537), f, vset(0.0555041086566393))
     low = vfma(vset(0.24022650695910075), f, vset(0.6931471805599457))
     return vmul(f, vfma(f2, vfma(f2, high, middle), low))

@@ -18,7 +18,6 @@ cnp.import_array()
 
 cdef enum:
     MAX_DIMS = 64               # as NumPy's
-    # Cython's range() takes only literals as steps; below, 32 is LANES and 256 is PANEL.
     NEAR = 4096                 # bytes that may be prefetched into the first-level cache
     SHORT = 128                 # rows up to this length are reduced side by side
     ALIGNMENT = 64              # of states: a cache line, and the longest vector

@@ -38,7 +38,7 @@ cdef struct Parameters:
     vector sign              # of alpha
     vector most              # log(number of elements) / abs(alpha), which the result lies above the maximum at most
     bint weighted            # weights are given
-    bint scaled              # some alpha is not 1 or -1: scale_error counts, and logarithms are divided
+    bint scaled              # some alpha is not 1: scale_error and sign count, and logarithms are divided
 
 cdef struct Reference:
     # What turns elements into terms.
@@ -206,7 +206,10 @@ cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_s
 
 cdef void add_any_row(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
                       const double* tail, vector* top, bint ahead) noexcept nogil:
-    """As add_row, for what is less common: weights, references with an offset, alpha other than 1."""
+    """As add_row, for what is less common: weights, references with an offset, alpha other than 1.
+
+    Only the last of these scans ahead: what has weights is packed, a block a call, and has nothing ahead.
+    """
     if a.weights != NULL:
         add_row(s, p, a, start, rows, tail, top, TIES | SHIFTED | SCALED | WEIGHTED)
     elif vfirst(s.offset) != 0:
@@ -248,7 +251,7 @@ cdef void logsumexp_row(void* state, const void* parameters, const Block* a, bin
             raise_to(s, vset(maximum), p)
         ahead = left >= 2*BLOCK_ROWS
         if a.weights != NULL or p.scaled or vfirst(s.offset) != 0:
-            if ahead and vfirst(s.offset) != 0:
+            if ahead and vfirst(s.offset) != 0:     # as add_any_row does not
                 scan_row(top, a.x + LANES*start + BLOCK, BLOCK_ROWS)
             add_any_row(s, p, a, start, rows, tail, top, ahead)
         elif maximum == vfirst(s.maximum):

@@ -7,6 +7,8 @@ Outputs are reduced either as
 
 A block that lies in memory as a kernel wants it is used where it is. Any other is first packed into scratch that
 stays in cache: converted, sign-flipped, absent elements replaced by the neutral one.
+
+Only a literal step makes Cython's range() a C loop: steps of 32 are LANES, a step of 256 is PANEL.
 """
 
 # Blocks: where they lie if a kernel can take them as they are, else packed
