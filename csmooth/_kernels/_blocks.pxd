@@ -2,9 +2,10 @@
 
 Element i of the reduced axes, in C order, belongs to lane i % LANES. A block of BLOCK elements is scanned for its
 maximum, which may move the reference of the terms; then its terms are summed lane by lane, in order, and the lanes
-folded by one fixed tree (fold_add in _vector.h), with the rounding errors added up where the block is one row of lanes.
-Blocks join the state of their superblock in order, and superblocks are merged in order. So the bits of a result depend
-on the values along the reduced axes alone: not on strides, nor on the level, nor on who computes which superblock.
+folded by one fixed tree (fold_add in _vector.h). A block of at most LANES elements has them summed one by one, and the
+rounding errors too. Blocks join the state of their superblock in order, and superblocks are merged in order. So the
+bits of a result depend on the values along the reduced axes alone: not on strides, nor on the level, nor on who
+computes which superblock.
 
 An element that is absent (masked, of weight 0, or beyond the end) is `neutral` and adds nothing to a sum.
 """
@@ -25,6 +26,7 @@ cdef struct Block:
     const double* x
     const double* weights       # laid out as x, or NULL
     const double* tail          # without weights
+    Py_ssize_t tail_length      # what is beyond it is neutral
     Py_ssize_t rows, stride
     const double* ahead
     bint scanned
@@ -55,34 +57,8 @@ cdef inline void fold_lanes(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors) 
         half //= 2
 
 
-cdef inline void fold_lanes_exactly(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors, vector* error) noexcept nogil:
-    """As fold_lanes; adds up what rounding left."""
-    cdef Py_ssize_t i, j, half = LANES // 2
+cdef inline void add_in_order(vector* total, vector* error, vector x, bint ordinary) noexcept nogil:
+    """total + x, and what rounding left. `ordinary`: total started at FEW_START, so that it is always the larger."""
     cdef vector e
-    for j in range(vectors):
-        error[j] = vset(0.0)
-    while half:
-        for i in range(lanes - half):
-            for j in range(vectors):
-                lane[i*vectors + j] = two_sum(lane[i*vectors + j], lane[(i + half)*vectors + j], &e)
-                error[j] = vadd(error[j], e)
-        lanes = min(lanes, half)
-        half //= 2
-
-
-cdef inline double fold_exactly(const vector* lanes, double* error) noexcept nogil:
-    """As fold_lanes_exactly, for the lanes of one output."""
-    cdef double lane[LANES]
-    cdef double total, shadow
-    cdef Py_ssize_t i, half = LANES // 2
-    for i in range(VECTORS):
-        vstore(&lane[WIDTH * i], lanes[i])
-    error[0] = 0
-    while half:
-        for i in range(half):
-            total = lane[i] + lane[i + half]
-            shadow = total - lane[i]
-            error[0] += (lane[i] - (total - shadow)) + (lane[i + half] - shadow)
-            lane[i] = total
-        half //= 2
-    return lane[0]
+    total[0] = fast_two_sum(total[0], x, &e) if ordinary else two_sum(total[0], x, &e)
+    error[0] = vadd(error[0], e)

@@ -21,11 +21,12 @@ cdef extern from *:
     #define LARGEST_PRODUCT 70368744177664.0   /* 2**46 */
     #define LARGEST_SCALE 8.98846567431158e307   /* 2**1023 */
     #define SMALLEST_ALPHA 1.0261342003245941e-289   /* 2**-960: EXPONENT_MIN / scale must not overflow */
+    #define FEW_START 1.0284403483257538e+62   /* 2**206: more than LANES terms together */
     #define LOST 2.409919865102884e-181   /* 2**-600, of terms that vanish below 2**-1023 */
     #define LOG2_E 1.4426950408889634
     #define LOG2_E_ERROR 2.0355273740931033e-17
     """
-    double LARGEST_PRODUCT, LARGEST_SCALE, SMALLEST_ALPHA, LOST, LOG2_E, LOG2_E_ERROR
+    double LARGEST_PRODUCT, LARGEST_SCALE, SMALLEST_ALPHA, FEW_START, LOST, LOG2_E, LOG2_E_ERROR
 
 cdef struct LogSumExp:
     vector maximum, offset, exponent, ties, ties_error, rest, rest_error
@@ -167,6 +168,56 @@ cdef inline void scan_row(vector* top, const double* x, Py_ssize_t rows) noexcep
             top[j] = vmax(vload(x + LANES*i + WIDTH*j), top[j])
 
 
+cdef void add_few(LogSumExp* s, const vector* powers, const vector* smalls, const vector* ties, Py_ssize_t count,
+                  int minded) noexcept nogil:
+    """Adds lanes one by one, as add_few_rows does for outputs side by side."""
+    cdef double power[LANES]
+    cdef double small[LANES]
+    cdef double tie[LANES]
+    cdef vector start = vset(0.0 if minded & WEIGHTED else FEW_START), total = start
+    cdef vector total_small = vset(0.0), error = vset(0.0), total_ties = vset(0.0)
+    cdef Py_ssize_t j
+    for j in range(VECTORS):
+        vstore(power + WIDTH*j, powers[j])
+        vstore(small + WIDTH*j, smalls[j])
+        vstore(tie + WIDTH*j, ties[j])
+    for j in range(count):
+        add_in_order(&total, &error, vset(power[j]), not minded & WEIGHTED)
+        total_small = vadd(total_small, vset(small[j]))
+        total_ties = vadd(total_ties, vset(tie[j]))
+    add_to(&s.rest, &s.rest_error, vsub(total, start))
+    add_to(&s.rest, &s.rest_error, vfma(vset(HIGHEST), total_small, error))
+    add_to(&s.ties, &s.ties_error, total_ties)
+
+
+cdef inline void add_few_rows(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
+                              int minded) noexcept nogil:
+    """Adds a block of outputs side by side, of at most LANES rows."""
+    cdef vector start = vset(0.0 if minded & WEIGHTED else FEW_START), zero = vset(0.0)
+    cdef vector power, small, total, total_small, error, ties
+    cdef Reference r
+    cdef Py_ssize_t i, j, k
+    for j in range(vectors):
+        r = reference_of(s[j], &p[j])
+        total = start
+        total_small = error = ties = zero
+        for i in range(a.rows):
+            k = a.stride*i + WIDTH*j
+            power = small = zero
+            add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &ties, minded)
+            add_in_order(&total, &error, power, not minded & WEIGHTED)
+            total_small = vadd(total_small, small)
+        total = vsub(total, start)
+        error = vfma(vset(HIGHEST), total_small, error)
+        if first:
+            s[j].rest = two_sum(total, error, &s[j].rest_error)
+            s[j].ties = ties
+        else:
+            add_to(&s[j].rest, &s[j].rest_error, total)
+            add_to(&s[j].rest, &s[j].rest_error, error)
+            add_to(&s[j].ties, &s[j].ties_error, ties)
+
+
 cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
                          const double* tail, vector* top, int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail.
@@ -180,7 +231,6 @@ cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_s
     cdef Reference r = reference_of(s[0], p)
     cdef const double* x = a.x + LANES*start
     cdef const double* w = a.weights + LANES*start
-    cdef double total, error
     cdef Py_ssize_t i, j, k
     for j in range(VECTORS):
         powers[j] = smalls[j] = ties[j] = vset(0.0)
@@ -194,11 +244,9 @@ cdef inline void add_row(LogSumExp* s, const Parameters* p, const Block* a, Py_s
         for j in range(VECTORS):
             add_term(vload(tail + WIDTH*j), NULL, &r, &powers[j], &smalls[j], &ties[j], minded & ~WEIGHTED)
     if not minded & AHEAD and rows + (tail != NULL) <= 1:
-        total = fold_exactly(powers, &error)
-        s.rest_error = vadd(s.rest_error, vset(error))
-    else:
-        total = fold_add(powers)
-    add_to(&s.rest, &s.rest_error, vset(total))
+        add_few(s, powers, smalls, ties, LANES if rows else a.tail_length, minded)
+        return
+    add_to(&s.rest, &s.rest_error, vset(fold_add(powers)))
     add_to(&s.rest, &s.rest_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
     if minded & TIES:
         add_to(&s.ties, &s.ties_error, vset(fold_add(ties)))
@@ -277,13 +325,15 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
     cdef vector smalls[LANES * VECTORS]
     cdef vector ties[LANES * VECTORS]       # weighted; else counts, exact in any order, do without lanes
     cdef vector count[VECTORS]
-    cdef vector error[VECTORS]
     cdef Reference r[VECTORS]
     cdef Py_ssize_t i, j, k, lane
+    if a.rows <= LANES:
+        add_few_rows(s, p, a, vectors, False, minded)
+        return
     for j in range(vectors):
         r[j] = reference_of(s[j], &p[j])
         powers[j] = smalls[j] = ties[j] = count[j] = vset(0.0)
-    for i in range(min(a.rows, LANES)):
+    for i in range(LANES):
         for j in range(vectors):
             lane = i*vectors + j
             k = a.stride*i + WIDTH*j
@@ -298,15 +348,10 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
             prefetch_near(a.x + k + LANES)
             add_term(vload(a.x + k), a.weights + k, &r[j], &powers[lane], &smalls[lane],
                      &ties[lane] if minded & WEIGHTED else &count[j], minded)
-    if a.rows <= LANES:
-        fold_lanes_exactly(powers, a.rows, vectors, error)
-        for j in range(vectors):
-            s[j].rest_error = vadd(s[j].rest_error, error[j])
-    else:
-        fold_lanes(powers, LANES, vectors)
-    fold_lanes(smalls, min(a.rows, LANES), vectors)
+    fold_lanes(powers, LANES, vectors)
+    fold_lanes(smalls, LANES, vectors)
     if minded & WEIGHTED:
-        fold_lanes(ties, min(a.rows, LANES), vectors)
+        fold_lanes(ties, LANES, vectors)
     for j in range(vectors):
         add_to(&s[j].rest, &s[j].rest_error, powers[j])
         add_to(&s[j].rest, &s[j].rest_error, vmul(vset(HIGHEST), smalls[j]))
@@ -477,13 +522,8 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
     """
     cdef const Parameters* p = <const Parameters*>parameters
     cdef LogSumExp s[VECTORS]
-    cdef vector powers[LANES]
-    cdef vector smalls[LANES]
     cdef double unused[LANES]
-    cdef Reference r
-    cdef vector maximum, error
-    cdef const double* x
-    cdef bint scaled = any_scaled(p, vectors)
+    cdef vector maximum
     cdef Py_ssize_t i, j
     for j in range(vectors):
         maximum = vset(-INFINITY)
@@ -492,23 +532,11 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
         s[j] = state_at(maximum, &p[j])
         if vany(vless(vset(0.0), absolute(s[j].offset))):
             return False
-    for j in range(vectors):
-        r = reference_of(s[j], &p[j])
-        for i in range(a.rows):
-            x = a.x + a.stride*i + WIDTH*j
-            powers[i] = smalls[i] = vset(0.0)
-            if scaled:
-                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, TIES | SCALED)
-            else:
-                add_term(vload(x), NULL, &r, &powers[i], &smalls[i], &s[j].ties, TIES)
-        fold_lanes_exactly(powers, a.rows, 1, &error)
-        s[j].rest_error = vadd(s[j].rest_error, error)
-        fold_lanes(smalls, a.rows, 1)
-        add_to(&s[j].rest, &s[j].rest_error, powers[0])
-        add_to(&s[j].rest, &s[j].rest_error, vmul(vset(HIGHEST), smalls[0]))
-    if scaled:
+    if any_scaled(p, vectors):
+        add_few_rows(s, p, a, vectors, True, TIES | SCALED)
         finish(s, p, vectors, values, unused, unused, False, True)
     else:
+        add_few_rows(s, p, a, vectors, True, TIES)
         finish(s, p, vectors, values, unused, unused, False, False)
     return True
 
