@@ -22,7 +22,8 @@ cdef enum:
 cdef struct Block:
     # One output: `rows` rows of LANES consecutive elements and, unless NULL, one more row, `tail`; several blocks.
     # Unless NULL, `ahead` is a whole block that will be asked for next; if `scanned`, this one has been `ahead`.
-    # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most.
+    # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most. While its
+    # row i is summed, row i of `near` and of `far` are prefetched, which come later; their rows are next_stride apart.
     const double* x
     const double* weights       # laid out as x, or NULL
     const double* tail          # without weights
@@ -30,6 +31,9 @@ cdef struct Block:
     Py_ssize_t rows, stride
     const double* ahead
     bint scanned
+    const double* near          # to the first-level cache
+    const double* far           # to the second
+    Py_ssize_t next_stride
 
 cdef struct Reduction:
     # States and parameters are arrays of vectors, each for WIDTH outputs.
@@ -45,6 +49,12 @@ cdef struct Reduction:
     size_t state_size, parameters_size
     double neutral
     double smallest_parameter   # below it in absolute value, absent elements need a weight of 0
+
+
+cdef inline void prefetch_next(const Block* a, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    """Asks for a cache line for each vector that is summed: a burst of prefetches would stall."""
+    prefetch_near(a.near + a.next_stride*i + WIDTH*j)
+    prefetch_far(a.far + a.next_stride*i + WIDTH*j)
 
 
 cdef inline void fold_lanes(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:

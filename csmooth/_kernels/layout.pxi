@@ -18,7 +18,6 @@ cnp.import_array()
 
 cdef enum:
     MAX_DIMS = 64               # as NumPy's
-    NEAR = 4096                 # bytes that may be prefetched into the first-level cache
     SHORT = 128                 # rows up to this length are reduced side by side
     ALIGNMENT = 64              # of states: a cache line, and the longest vector
 
@@ -151,16 +150,10 @@ cdef inline void convert(double* to, Py_ssize_t row_step, const char* source, Py
 
 cdef Py_ssize_t transpose(double* to, Py_ssize_t row_step, const char* source, Py_ssize_t rows, Py_ssize_t column,
                           Py_ssize_t columns) noexcept nogil:
-    """As convert, for doubles whose step is their size, in squares of WIDTH; returns the number of columns done.
-
-    Asks for the columns that follow, which come next: into the first-level cache if they are few, else into the
-    second, as they would push out what is in use. For (10**6, 8) and (10**5, 50) in memory, ns an element: 1.5 and 1.4
-    if always into the first, 1.8 and 1.05 if always into the second.
-    """
+    """As convert, for doubles whose step is their size, in squares of WIDTH; returns the number of columns done."""
     cdef vector square[WIDTH]
     cdef const char* p
-    cdef Py_ssize_t i, j, k, count, lead = columns * column
-    cdef bint near = distance(lead) <= NEAR
+    cdef Py_ssize_t i, j, k, count
     for j in range(columns // WIDTH):
         i = 0
         while i < rows:
@@ -168,10 +161,6 @@ cdef Py_ssize_t transpose(double* to, Py_ssize_t row_step, const char* source, P
             p = source + i*<Py_ssize_t>sizeof(double)
             for k in range(WIDTH):
                 square[k] = vload_part(<const double*>p, count, vset(0.0))
-                if near:
-                    prefetch_near(p + lead)
-                else:
-                    prefetch_far(p + lead)
                 p += column
             vtranspose(square, count)
             for k in range(count):

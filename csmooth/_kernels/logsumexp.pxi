@@ -203,6 +203,7 @@ cdef inline void add_few_rows(LogSumExp* s, const Parameters* p, const Block* a,
         total_small = error = ties = zero
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
+            prefetch_next(a, i, j)
             power = small = zero
             add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &ties, minded)
             add_in_order(&total, &error, power, not minded & WEIGHTED)
@@ -337,7 +338,7 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
         for j in range(vectors):
             lane = i*vectors + j
             k = a.stride*i + WIDTH*j
-            prefetch_near(a.x + k + LANES)   # the next tile
+            prefetch_next(a, i, j)
             powers[lane] = smalls[lane] = ties[lane] = vset(0.0)
             add_term(vload(a.x + k), a.weights + k, &r[j], &powers[lane], &smalls[lane],
                      &ties[lane] if minded & WEIGHTED else &count[j], minded)
@@ -345,7 +346,7 @@ cdef inline void add_tile(LogSumExp* s, const Parameters* p, const Block* a, Py_
         for j in range(vectors):
             lane = (i % LANES) * vectors + j
             k = a.stride*i + WIDTH*j
-            prefetch_near(a.x + k + LANES)
+            prefetch_next(a, i, j)
             add_term(vload(a.x + k), a.weights + k, &r[j], &powers[lane], &smalls[lane],
                      &ties[lane] if minded & WEIGHTED else &count[j], minded)
     fold_lanes(powers, LANES, vectors)

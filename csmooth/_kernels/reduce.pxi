@@ -29,7 +29,7 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
 
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
                             bint direct, double ceiling) noexcept nogil:
-    cdef Block b = Block(s.x, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False)
+    cdef Block b = Block(s.x, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False, s.x, s.x, 0)
     cdef Py_ssize_t j, left = count % LANES
     if not direct:
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
@@ -50,15 +50,21 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
 cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element,
                              Py_ssize_t rows, bint direct) noexcept nogil:
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
-    cdef Block b = Block(s.x, NULL, NULL, 0, rows, stride, NULL, False)
+    cdef Block b = Block(s.x, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride)
     if (direct and columns == stride and last_stride(&p.outer, A) == sizeof(double)
             and run_length(&p.outer, output) >= columns):
         b.x = <const double*>address(p, A, output, element)
-        b.stride = last_stride(&p.inner, A) // <Py_ssize_t>sizeof(double)
-    else:
-        pack_block(p, s, output, columns, element, rows, stride, rows * stride, NAN)
-        if p.weighted:
-            b.weights = s.weights
+        b.stride = b.next_stride = last_stride(&p.inner, A) // <Py_ssize_t>sizeof(double)
+        b.near = b.x + LANES
+        return b
+    pack_block(p, s, output, columns, element, rows, stride, rows * stride, NAN)
+    if p.weighted:
+        b.weights = s.weights
+    # Rows that lie one after the other fill as many cache lines as their tile has vectors.
+    b.far = <const double*>(address(p, A, output, element) + columns*last_stride(&p.outer, A))
+    if rows <= LANES:               # else the next tile does not fit into the first-level cache
+        b.near = b.far
+        b.far += columns * rows
     return b
 
 
@@ -120,7 +126,7 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     """Merges one more element, `initial`, into the states of a group of outputs."""
     cdef const Reduction* r = p.reduction
     cdef double weights[WIDTH]
-    cdef Block block = Block(&s.tail[0], &weights[0], NULL, 0, 1, WIDTH, NULL, False)
+    cdef Block block = Block(&s.tail[0], &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0)
     cdef Py_ssize_t j
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
@@ -211,7 +217,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef double lost[LANES]
     cdef char* parameters = NULL
     cdef bint scanned = False
-    cdef Block nothing = Block(s.x, NULL, NULL, 0, 0, WIDTH, NULL, False)
+    cdef Block nothing = Block(s.x, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0)
 
     if parameter.data != NULL or first == 0:
         set_parameters(p, s, first, count)
