@@ -21,7 +21,17 @@ if sysconfig.get_platform().endswith(("-x86_64", "-amd64")):
     }
 
 # Without contraction every level with fma rounds alike; without trapping math the compiler may vectorise compares.
-COMMON = (["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"], ["/O2", "/fp:precise"])
+# Inline functions stand for templates, whose arguments are constants where they are called: each call gets its own loop.
+COMMON = (
+    [
+        "-O3",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-DCYTHON_INLINE=inline __attribute__((always_inline))",
+    ],
+    ["/O2", "/fp:precise", "/DCYTHON_INLINE=__forceinline"],
+)
 
 NO_COMPILER = """\
 csmooth is compiled when it is installed, and the C compiler did not work ({error}).

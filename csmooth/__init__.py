@@ -1,6 +1,6 @@
 """Smooth maxima of NumPy arrays, at the speed of one pass over memory."""
 
-from ._reductions import logsumexp
+from ._reductions import boltzmann, logsumexp
 from ._version import __version__
 
-__all__ = ["__version__", "logsumexp"]
+__all__ = ["__version__", "boltzmann", "logsumexp"]

@@ -5,6 +5,7 @@ come first, in order, and whose reduced axes come last, in order.
 """
 
 import operator
+from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -129,16 +130,25 @@ def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
         ) from None
 
 
-def parameter(function: str, name: str, value: ArrayLike, into: Operands) -> float | NDArray[np.float64]:
-    """A real number other than 0, or one for each output, without the reduced axes."""
-    if type(value) is float and value != 0:
+def require_elements(function: str, into: Operands) -> None:
+    """Fails for outputs that have nothing to reduce, as numpy.max does."""
+    length, outputs = prod(into.a.shape[len(into.kept) :]), prod(into.a.shape[: len(into.kept)])
+    if outputs and not length:
+        raise ValueError(f"{function}: a reduction of no elements has no result; a has shape {into.shape}")
+
+
+def parameter(
+    function: str, name: str, value: ArrayLike, into: Operands, zero: bool = False
+) -> float | NDArray[np.float64]:
+    """A real number, other than 0 unless `zero`, or one for each output, without the reduced axes."""
+    if type(value) is float and (value != 0 or zero):
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
     with np.errstate(over="ignore", under="ignore"):  # a longdouble may be infinite or 0 as a double
         array = array.astype(np.float64, copy=False)
-    if (array == 0).any():
+    if not zero and (array == 0).any():
         raise ValueError(f"{function}: {name} must not be 0")
     if array.ndim == 0:
         return float(array)

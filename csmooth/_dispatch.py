@@ -21,21 +21,22 @@ class Kernels(Protocol):
 
     vector_name: str
 
-    def logsumexp(
+    def reduce(
         self,
+        name: str,
         outer_dims: int,
         a: NDArray[Any],
         weights: NDArray[Any] | None,
         where: NDArray[Any] | None,
         mask: NDArray[Any] | None,
         weights_mask: NDArray[Any] | None,
-        alpha: float | NDArray[np.float64],
+        parameter: float | NDArray[np.float64],
         initial: float | None,
         out: NDArray[np.floating],
         sign: NDArray[np.floating] | None,
     ) -> None: ...
 
-    def logsumexp_of_all(self, a: NDArray[Any]) -> Any: ...
+    def reduce_vector(self, name: str, a: NDArray[Any], parameter: float) -> Any: ...
 
 
 class Level(NamedTuple):

@@ -37,8 +37,8 @@ cdef struct Block:
 
 cdef struct Reduction:
     # States and parameters are arrays of vectors, each for WIDTH outputs.
-    # row's `largest` holds the maximum of the first block, if scanned, then that of the one ahead.
-    void (*row)(void* state, const void* parameters, const Block*, bint first, double* largest) noexcept nogil
+    # row's `extremes` hold what a scan of the first block found, if it was scanned, then that of the one ahead.
+    void (*row)(void* state, const void* parameters, const Block*, bint first, double* extremes) noexcept nogil
     void (*tile)(void* states, const void* parameters, const Block*, Py_ssize_t vectors, bint first) noexcept nogil
     # tile and finish at once, for a block of at most LANES rows that is all there is; false: not done
     bint (*short_tile)(const void* parameters, const Block*, Py_ssize_t vectors, double* values) noexcept nogil
@@ -49,6 +49,7 @@ cdef struct Reduction:
     size_t state_size, parameters_size
     double neutral
     double smallest_parameter   # below it in absolute value, absent elements need a weight of 0
+    bint logarithmic            # weights c times as large add log(c) / parameter; else they change nothing
 
 
 cdef inline void prefetch_next(const Block* a, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
@@ -57,14 +58,54 @@ cdef inline void prefetch_next(const Block* a, Py_ssize_t i, Py_ssize_t j) noexc
     prefetch_far(a.far + a.next_stride*i + WIDTH*j)
 
 
-cdef inline void fold_lanes(vector* lane, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:
-    """Folds the first `lanes` lanes of outputs side by side into the first, in the order of fold_add."""
+cdef inline void fold_lanes(vector* lane, Py_ssize_t vectors) noexcept nogil:
+    """Folds the lanes of outputs side by side into the first, in the order of fold_add."""
     cdef Py_ssize_t i, half = LANES // 2
     while half:
-        for i in range(vectors * (lanes - half)):
+        for i in range(vectors * half):
             lane[i] = vadd(lane[i], lane[i + vectors*half])
-        lanes = min(lanes, half)
         half //= 2
+
+
+cdef inline double fold_closely(const vector* lanes, double* error) noexcept nogil:
+    """As fold_add; also adds up what rounding left in the last three steps, which is most of it."""
+    cdef double lane[LANES]
+    cdef double total, shadow
+    cdef Py_ssize_t i, half
+    for i in range(VECTORS):
+        vstore(&lane[WIDTH * i], lanes[i])
+    for i in range(16):
+        lane[i] += lane[i + 16]
+    for i in range(8):
+        lane[i] += lane[i + 8]
+    error[0] = 0
+    half = 4
+    while half:
+        for i in range(half):
+            total = lane[i] + lane[i + half]
+            shadow = total - lane[i]
+            error[0] += (lane[i] - (total - shadow)) + (lane[i + half] - shadow)
+            lane[i] = total
+        half //= 2
+    return lane[0]
+
+
+cdef inline void fold_lanes_closely(vector* lane, Py_ssize_t vectors, vector* error) noexcept nogil:
+    """As fold_closely, for outputs side by side."""
+    cdef Py_ssize_t i, j, half
+    cdef vector e
+    for i in range(vectors * 16):
+        lane[i] = vadd(lane[i], lane[i + vectors*16])
+    for i in range(vectors * 8):
+        lane[i] = vadd(lane[i], lane[i + vectors*8])
+    for j in range(vectors):
+        error[j] = vset(0.0)
+        half = 4
+        while half:
+            for i in range(half):
+                lane[i*vectors + j] = two_sum(lane[i*vectors + j], lane[(i + half)*vectors + j], &e)
+                error[j] = vadd(error[j], e)
+            half //= 2
 
 
 cdef inline void add_in_order(vector* total, vector* error, vector x, bint ordinary) noexcept nogil:

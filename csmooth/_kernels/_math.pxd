@@ -119,19 +119,16 @@ cdef inline vector fast_two_sum(vector a, vector b, vector* error) noexcept nogi
     return total
 
 
-cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector shift, vector low, bint scaled,
-                              vector* f, vector* q) noexcept nogil:
+cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector shift, bint scaled, vector* f,
+                              vector* q) noexcept nogil:
     """FACTOR * 2**(x * (scale + scale_error) + shift - ROUND_16TH) = power * (1 + HIGHEST * f * q); returns the power.
 
     The parts are to be summed apart: the power, an entry of the table, is off by 0.15 units of 2**-53 at most, the
-    rest is small. Together 0.4 units, for x >= low, where low * scale + shift - ROUND_16TH is an integer of at least
-    EXPONENT_MIN + BIAS; smaller x, -inf included, count as low. f is NaN for NaN.
-    x * scale is rounded but once, after the shift: its size costs no accuracy (abs(x * scale) < 2**46). Not `scaled`:
-    scale_error is 0. The polynomial q is that of 2**f = 1 + f*q over its highest coefficient: one product less.
+    rest is small. Together 0.4 units, where abs(x * scale) < 2**46 and the exponent is at least -1022. NaN for NaN.
+    x * scale is rounded but once, after the shift: its size costs no accuracy. Not `scaled`: scale_error is 0. The
+    polynomial q is that of 2**f = 1 + f*q over its highest coefficient: one product less.
     """
-    cdef vector k
-    x = vmax(low, x)
-    k = vfma(x, scale, shift)
+    cdef vector k = vfma(x, scale, shift)
     f[0] = vfma1(x, scale, vsub(shift, k))
     if scaled:
         f[0] = vfma(x, scale_error, f[0])
@@ -141,6 +138,22 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
     q[0] = vfma(q[0], f[0], vset(1559.5352608195442))
     q[0] = vfma(q[0], f[0], vset(4499.867573751667))
     return vlookup(TERM_TABLE, k)
+
+
+cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled) noexcept nogil:
+    """2**(x * (scale + scale_error) + shift - ROUND_16TH), as exp2_terms, but in one piece: 1 unit of 2**-53.
+
+    0 where the exponent is -1023, as entry 0 of the table has no bit below its own.
+    """
+    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(EXP2_TABLE, k), q
+    if scaled:
+        f = vfma(x, scale_error, f)
+    q = vfma(vset(HIGHEST), f, vset(0.0013333781576784281))
+    q = vfma(q, f, vset(0.009618129106919537))
+    q = vfma(q, f, vset(0.0555041086566393))
+    q = vfma(q, f, vset(0.24022650695910075))
+    q = vfma(q, f, vset(0.6931471805599457))
+    return vfma(vmul(power, f), q, power)
 
 
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:
@@ -165,7 +178,7 @@ cdef inline vector exp2_down(vector t) noexcept nogil:
     cdef vector shift = vset(ROUND_16TH), k, power
     t = vmax(vset(-1023.0), t)
     k = vadd(t, shift)
-    power = vlookup(EXP2_TABLE, k)      # 0 at -1023, as entry 0 has no bit below its exponent
+    power = vlookup(EXP2_TABLE, k)      # 0 at -1023
     return vfma(power, exp2_minus_one(vsub(t, vsub(k, shift))), power)
 
 

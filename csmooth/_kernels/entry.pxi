@@ -125,7 +125,7 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
         reduce_all(&p)
 
 
-cdef reduce_vector(const Reduction* reduction, cnp.ndarray a, double parameter):
+cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
     """The reduction of all elements as a scalar; None unless they are native floats that lie side by side."""
     cdef Problem p
     cdef int operand, type_number = cnp.PyArray_TYPE(a)

@@ -3,18 +3,29 @@
 include "layout.pxi"
 include "reduce.pxi"
 include "entry.pxi"
+include "exponential.pxi"
 include "logsumexp.pxi"
+include "boltzmann.pxi"
 
 cdef extern from "_vector.h":
     const char* VECTOR_NAME
 
 vector_name = VECTOR_NAME.decode()
 
+cdef const Reduction* reduction_named(str name) except NULL:
+    if name == "logsumexp":
+        return &LOGSUMEXP
+    if name == "boltzmann":
+        return &BOLTZMANN
+    raise ValueError(name)
 
-def logsumexp(int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, alpha, initial, cnp.ndarray out,
-              sign):
-    reduce_arrays(&LOGSUMEXP, outer_dims, a, weights, where, mask, weights_mask, alpha, initial, out, sign)
+
+def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter, initial,
+           cnp.ndarray out, sign):
+    reduce_arrays(reduction_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, out,
+                  sign)
 
 
-def logsumexp_of_all(cnp.ndarray a):
-    return reduce_vector(&LOGSUMEXP, a, 1.0)
+def reduce_vector(str name, cnp.ndarray a, double parameter):
+    """None, unless the elements are native floats that lie side by side."""
+    return reduce_all_of(reduction_named(name), a, parameter)

@@ -78,7 +78,7 @@ cdef struct Scratch:
     bint has_negative, has_infinite     # some parameter of the panel is
     double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
     double tail[LANES]
-    double largest              # the maximum of the block that comes next
+    double extremes[2]          # of the block that comes next, as the reduction scanned it
 
 
 # Reading operands: index -> offset, dtypes -> double
@@ -272,9 +272,12 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
         for i in range(padded):
             if w[i] != w[i]:
                 x[i] = NAN
-            elif w[i] == 0 or x[i] == neutral or x[i] >= ceiling:
+            elif w[i] == 0 or x[i] >= ceiling:
                 x[i] = neutral
                 w[i] = 0
+            elif x[i] == neutral:               # counts for nothing, but in a mean
+                if p.reduction.logarithmic or w[i] == INFINITY or w[i] == -INFINITY:
+                    w[i] = 0
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
                 x[i] = INFINITY
                 w[i] = 1 if w[i] > 0 else -1

@@ -74,7 +74,7 @@ cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void
                      double ceiling, bint* scanned) noexcept nogil:
     """Leaves the state of one output, in every lane, in s.superblock_states.
 
-    `scanned` says whether s.largest holds the maximum of its first block; then, whether that of the next output's.
+    `scanned` says whether s.extremes hold those of its first block; then, whether those of the next output's.
     """
     cdef const Reduction* r = p.reduction
     cdef char* total = s.superblock_states
@@ -91,7 +91,7 @@ cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void
             scanned[0] = next_output < p.outputs and p.length - next_element >= BLOCK
             if scanned[0]:
                 block.ahead = <const double*>address(p, A, next_output, next_element)
-        r.row(state, parameters, &block, element % SUPERBLOCK == 0, &s.largest)
+        r.row(state, parameters, &block, element % SUPERBLOCK == 0, s.extremes)
         element += count
         if element % SUPERBLOCK == 0 or element == p.length:
             if state != total:
@@ -278,7 +278,8 @@ cdef void reduce_again(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
         r.finish(state, s.parameters + group*r.parameters_size, 1, values, signs, next_lost)
         lost = next_lost[lane]
     if s.weights_scale < 1:
-        values[lane] -= log(s.weights_scale) / s.parameter[j]
+        if r.logarithmic:
+            values[lane] -= log(s.weights_scale) / s.parameter[j]
         s.weights_scale = 1
     store(p, first + j, 1, &values[lane], &signs[lane])
 
