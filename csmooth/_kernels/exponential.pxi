@@ -177,8 +177,8 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     cdef vector t = vmax(r.low, distance)
     cdef vmask tie
     if minded & MOMENTS:
-        if minded & SHIFTED:            # an infinite maximum
-            t = vselect(vless(vset(0.0), t), vset(0.0), t)
+        if minded & SHIFTED:            # the maximum may be infinite
+            t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
         power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED)
         if minded & WEIGHTED:
             power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
