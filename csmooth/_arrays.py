@@ -174,6 +174,18 @@ def scalar(function: str, name: str, value: Any) -> float | None:
         return float(array.astype(np.float64))
 
 
+def check_out(function: str, out: Any, shape: tuple[int, ...], dtype: Dtype) -> None:
+    """Fails unless `out` can receive results of this shape and dtype."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{function}: out must be an ndarray, not {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"{function}: out has shape {out.shape}, the result {shape}")
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise TypeError(f"{function}: out has dtype {out.dtype}, to which NumPy does not cast {dtype} (same_kind)")
+    if not out.flags.writeable:
+        raise ValueError(f"{function}: out is read-only")
+
+
 class Output:
     """Where a kernel writes (`array`, without the reduced axes), and what the caller gets (`result`)."""
 
@@ -184,16 +196,7 @@ class Output:
         if out is None:
             self.array = np.empty(into.result_shape(False), into.dtype)
             return
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"{function}: out must be an ndarray, not {type(out).__name__}")
-        if out.shape != self.shape:
-            raise ValueError(f"{function}: out has shape {out.shape}, the result {self.shape}")
-        if not np.can_cast(into.dtype, out.dtype, "same_kind"):
-            raise TypeError(
-                f"{function}: out has dtype {out.dtype}, to which NumPy does not cast {into.dtype} (same_kind)"
-            )
-        if not out.flags.writeable:
-            raise ValueError(f"{function}: out is read-only")
+        check_out(function, out, self.shape, into.dtype)
         view = np.asarray(out)
         self.array = view.squeeze(into.reduced) if keepdims else view
         sources = (into.a, into.weights, into.where, into.mask, into.weights_mask, parameter)
@@ -215,3 +218,49 @@ class Output:
             return value[()]
         masked = np.ma.MaskedArray(value, empty.reshape(self.shape))
         return masked[()] if masked.ndim == 0 else masked
+
+
+class Results:
+    """Where a kernel writes as many results as there are elements (`arranged`), and what the caller gets (`result`)."""
+
+    def __init__(self, function: str, into: Operands, out: Array | None, parameter: Any) -> None:
+        self.given = out
+        order = into.kept + into.reduced
+        back = np.argsort(order)
+        if out is None:
+            self.array = np.empty_like(into.a.transpose(back), dtype=into.dtype, subok=False)
+        else:
+            check_out(function, out, into.shape, into.dtype)
+            self.array = np.asarray(out)
+            sources = (into.where, into.mask, parameter)
+            overlaps = np.may_share_memory(out, into.a) and not same_view(self.array.transpose(order), into.a)
+            if (
+                overlaps
+                or self.array.dtype != into.dtype
+                or any(np.may_share_memory(out, x) for x in sources if isinstance(x, np.ndarray))
+            ):
+                self.array = np.empty(into.shape, into.dtype)
+        self.arranged = self.array.transpose(order)
+
+    def result(self, mask: Any) -> Any:
+        """The results, with the mask of a masked array."""
+        value: Any = self.array
+        if self.given is not None:
+            if value is not self.given and not np.may_share_memory(value, self.given):
+                with np.errstate(over="ignore", under="ignore"):
+                    np.copyto(np.asarray(self.given), value, casting="same_kind")
+            value = self.given
+            if mask is not np.ma.nomask and isinstance(value, np.ma.MaskedArray):
+                value.mask = mask
+            return value
+        return value[()] if mask is np.ma.nomask else np.ma.MaskedArray(value, mask)
+
+
+def same_view(x: Array, y: Array) -> bool:
+    """Whether two arrays are the same elements of memory, in the same order."""
+    return (
+        x.dtype == y.dtype
+        and x.strides == y.strides
+        and x.shape == y.shape
+        and x.__array_interface__["data"] [0] == y.__array_interface__["data"][0]
+    )

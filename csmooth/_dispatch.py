@@ -38,6 +38,17 @@ class Kernels(Protocol):
 
     def reduce_vector(self, name: str, a: NDArray[Any], parameter: float) -> Any: ...
 
+    def softmax(
+        self,
+        outer_dims: int,
+        a: NDArray[Any],
+        where: NDArray[Any] | None,
+        mask: NDArray[Any] | None,
+        parameter: float | NDArray[np.float64],
+        out: NDArray[np.floating],
+        logarithm: bool,
+    ) -> None: ...
+
 
 class Level(NamedTuple):
     """A build of the kernels, and the x86-64 level that it needs (0: any processor)."""

@@ -140,12 +140,14 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
     return vlookup(TERM_TABLE, k)
 
 
-cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled) noexcept nogil:
-    """2**(x * (scale + scale_error) + shift - ROUND_16TH), as exp2_terms, but in one piece: 1 unit of 2**-53.
+cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled,
+                                bint factor) noexcept nogil:
+    """As exp2_terms, but in one piece: 0.7 units of 2**-53, or 1 without the factor.
 
-    0 where the exponent is -1023, as entry 0 of the table has no bit below its own.
+    Then it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own.
     """
-    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), power = vlookup(EXP2_TABLE, k), q
+    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), q
+    cdef vector power = vlookup(TERM_TABLE, k) if factor else vlookup(EXP2_TABLE, k)
     if scaled:
         f = vfma(x, scale_error, f)
     q = vfma(vset(HIGHEST), f, vset(0.0013333781576784281))

@@ -73,14 +73,8 @@ cdef bint has_small_parameter(const Problem* p) noexcept nogil:
     return False
 
 
-cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
-                   parameter, initial, cnp.ndarray out, sign):
-    """Reduces the dimensions of `a` after the first `outer_dims` into `out`, which has only those.
-
-    a, weights: numbers; where, mask, weights_mask: bool; all of one shape. parameter: a number, or an array of the
-    shape of out. initial: a number. weights, where, masks, initial, sign: or None. out, sign: float64 or float32.
-    """
-    cdef Problem p
+cdef void set_problem(Problem* p, const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask,
+                      weights_mask, parameter, initial):
     cdef int k, inner_dims = cnp.PyArray_NDIM(a) - outer_dims
     p.reduction = reduction
     p.outer.count = outer_dims
@@ -94,35 +88,66 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
         p.length *= p.inner.shape[k]
     for k in range(OPERANDS):
         p.operands[k].data = NULL
-    set_operand(&p, A, a, inner_dims)
+    set_operand(p, A, a, inner_dims)
     if weights is not None:
-        set_operand(&p, WEIGHTS, weights, inner_dims)
+        set_operand(p, WEIGHTS, weights, inner_dims)
     if where is not None:
-        set_operand(&p, WHERE, where, inner_dims)
+        set_operand(p, WHERE, where, inner_dims)
     if mask is not None:
-        set_operand(&p, MASK, mask, inner_dims)
+        set_operand(p, MASK, mask, inner_dims)
     if weights_mask is not None:
-        set_operand(&p, WEIGHTS_MASK, weights_mask, inner_dims)
+        set_operand(p, WEIGHTS_MASK, weights_mask, inner_dims)
     p.parameter = 0
     if isinstance(parameter, float):
         p.parameter = parameter
         p.weighted = abs(p.parameter) < reduction.smallest_parameter
     else:
-        set_operand(&p, PARAMETER, parameter, 0)
-        p.weighted = has_small_parameter(&p)
+        set_operand(p, PARAMETER, parameter, 0)
+        p.weighted = has_small_parameter(p)
     p.weighted = p.weighted or weights is not None
     p.has_initial = initial is not None
     p.initial = initial if p.has_initial else 0
+
+
+cdef void arrange(Problem* p) noexcept nogil:
+    """Sorts and merges dimensions, and chooses between rows and tiles."""
+    sort_dimensions(&p.outer)
+    merge_dimensions(p, &p.outer)
+    merge_dimensions(p, &p.inner)
+    p.by_rows = p.outputs == 1 or (p.length > SHORT and distance(last_stride(&p.inner, A))
+                                   <= distance(last_stride(&p.outer, A)))
+
+
+cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
+                   parameter, initial, cnp.ndarray out, sign):
+    """Reduces the dimensions of `a` after the first `outer_dims` into `out`, which has only those.
+
+    a, weights: numbers; where, mask, weights_mask: bool; all of one shape. parameter: a number, or an array of the
+    shape of out. initial: a number. weights, where, masks, initial, sign: or None. out, sign: float64 or float32.
+    """
+    cdef Problem p
+    set_problem(&p, reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial)
     set_operand(&p, OUT, out, 0)
     if sign is not None:
         set_operand(&p, SIGN, sign, 0)
     with nogil:
-        sort_dimensions(&p.outer)
-        merge_dimensions(&p, &p.outer)
-        merge_dimensions(&p, &p.inner)
-        p.by_rows = p.outputs == 1 or (p.length > SHORT and distance(last_stride(&p.inner, A))
-                                       <= distance(last_stride(&p.outer, A)))
+        arrange(&p)
         reduce_all(&p)
+
+
+cdef map_arrays(int outer_dims, cnp.ndarray a, where, mask, parameter, cnp.ndarray out, bint logarithm):
+    """Writes the softmax along the dimensions of `a` after the first `outer_dims`, or its logarithm, into `out`.
+
+    As reduce_arrays; `out` has the shape of `a`, and may be `a` itself.
+    """
+    cdef Problem p
+    set_problem(&p, &LOGSUMEXP, outer_dims, a, None, where, mask, None, parameter, None)
+    set_operand(&p, OUT, out, cnp.PyArray_NDIM(a) - outer_dims)
+    if p.length == 0:
+        return
+    with nogil:
+        arrange(&p)
+        map_all(&p, logarithm)
 
 
 cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):

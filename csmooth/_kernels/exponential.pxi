@@ -62,6 +62,7 @@ cdef enum:
     WEIGHTED = 8        # weights are given
     AHEAD = 16          # the next block is to be scanned
     MOMENTS = 32        # the sums are boltzmann's
+    SHARP = 64          # a softmax may count the maxima alone
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
@@ -179,7 +180,7 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     if minded & MOMENTS:
         if minded & SHIFTED:            # the maximum may be infinite
             t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
-        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED)
+        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, False)
         if minded & WEIGHTED:
             power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
         if minded & SHIFTED:

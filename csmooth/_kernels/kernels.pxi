@@ -2,10 +2,12 @@
 
 include "layout.pxi"
 include "reduce.pxi"
-include "entry.pxi"
 include "exponential.pxi"
 include "logsumexp.pxi"
 include "boltzmann.pxi"
+include "softmax.pxi"
+include "map.pxi"
+include "entry.pxi"
 
 cdef extern from "_vector.h":
     const char* VECTOR_NAME
@@ -29,3 +31,7 @@ def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weight
 def reduce_vector(str name, cnp.ndarray a, double parameter):
     """None, unless the elements are native floats that lie side by side."""
     return reduce_all_of(reduction_named(name), a, parameter)
+
+
+def softmax(int outer_dims, cnp.ndarray a, where, mask, parameter, cnp.ndarray out, bint logarithm):
+    map_arrays(outer_dims, a, where, mask, parameter, out, logarithm)

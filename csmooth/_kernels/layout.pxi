@@ -74,6 +74,7 @@ cdef struct Scratch:
     char* superblock_states
     char* parameters
     char* spare_parameters      # of one output, in every lane
+    char* extra
     double parameter[PANEL]
     bint has_negative, has_infinite     # some parameter of the panel is
     double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
@@ -263,11 +264,11 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
             for j in range(columns):
                 w[i*row_step + j] = 1
     if p.operands[WHERE].data != NULL:
-        leave_out(x, w, row_step, p, WHERE, False, output, columns, element, rows)
+        leave_out(x, w, neutral, row_step, p, WHERE, False, output, columns, element, rows)
     if p.operands[MASK].data != NULL:
-        leave_out(x, w, row_step, p, MASK, True, output, columns, element, rows)
+        leave_out(x, w, neutral, row_step, p, MASK, True, output, columns, element, rows)
     if p.operands[WEIGHTS_MASK].data != NULL:
-        leave_out(x, w, row_step, p, WEIGHTS_MASK, True, output, columns, element, rows)
+        leave_out(x, w, neutral, row_step, p, WEIGHTS_MASK, True, output, columns, element, rows)
     if p.weighted:
         for i in range(padded):
             if w[i] != w[i]:
@@ -285,9 +286,9 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
                 w[i] *= scratch.weights_scale
 
 
-cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p, int operand, bint if_true,
-                    Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element, Py_ssize_t rows) noexcept nogil:
-    """Makes neutral the elements for which an operand of bools is true, or those for which it is false."""
+cdef void leave_out(double* x, double* w, double value, Py_ssize_t row_step, const Problem* p, int operand,
+                    bint if_true, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element, Py_ssize_t rows) noexcept nogil:
+    """Gives `value`, and no weight, to elements for which an operand of bools is true, or those for which it is false."""
     cdef Py_ssize_t i, j, k, run, step = last_stride(&p.inner, operand)
     cdef const char* source
     for j in range(columns):
@@ -297,7 +298,7 @@ cdef void leave_out(double* x, double* w, Py_ssize_t row_step, const Problem* p,
             source = address(p, operand, output + j, element + i)
             for k in range(run):
                 if (source[k * step] != 0) == if_true:
-                    x[(i + k)*row_step + j] = p.reduction.neutral
-                    if p.weighted:
+                    x[(i + k)*row_step + j] = value
+                    if w != NULL and p.weighted:
                         w[(i + k)*row_step + j] = 0
             i += run

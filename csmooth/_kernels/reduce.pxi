@@ -284,27 +284,41 @@ cdef void reduce_again(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     store(p, first + j, 1, &values[lane], &signs[lane])
 
 
-cdef int reduce_all(const Problem* p) except -1 nogil:
-    """Reduces and stores every output."""
+cdef inline bint takes_directly(const Problem* p) noexcept nogil:
+    """Whether blocks need not be packed."""
+    return is_plain(p) and p.inner.count <= 1 and not (
+        p.by_rows and p.length > 1 and p.inner.strides[A][0] != sizeof(double))
+
+
+cdef char* scratch(const Problem* p, Scratch* s, size_t extra) noexcept nogil:
+    """What one worker needs, and `extra` bytes; the memory to free, or NULL if there is none."""
     cdef const Reduction* r = p.reduction
-    cdef bint direct = is_plain(p) and p.inner.count <= 1
     cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
-    cdef Py_ssize_t output, block = BLOCK if p.by_rows else BLOCK * LANES
+    cdef Py_ssize_t block = BLOCK if p.by_rows else BLOCK * LANES
     cdef size_t states_size = groups * r.state_size, parameters_size = groups * r.parameters_size
-    cdef Scratch s
-    cdef char* memory
-    if p.by_rows:
-        direct = direct and (p.length <= 1 or p.inner.strides[A][0] == sizeof(double))
-    memory = <char*>malloc(ALIGNMENT + 2*states_size + parameters_size + block * (1 + p.weighted) * sizeof(double))
+    cdef char* memory = <char*>malloc(ALIGNMENT + 2*states_size + parameters_size + extra
+                                      + block * (1 + p.weighted) * sizeof(double))
     if memory == NULL:
-        raise MemoryError
+        return NULL
     s.states = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
     s.superblock_states = s.states + states_size
     s.parameters = s.superblock_states + states_size
     s.spare_parameters = s.parameters + (groups - 1) * r.parameters_size
-    s.x = <double*>(s.parameters + parameters_size)
+    s.extra = s.parameters + parameters_size
+    s.x = <double*>(s.extra + extra)
     s.weights = s.x + block
     s.weights_scale = 1
+    return memory
+
+
+cdef int reduce_all(const Problem* p) except -1 nogil:
+    """Reduces and stores every output."""
+    cdef Scratch s
+    cdef char* memory = scratch(p, &s, 0)
+    cdef bint direct = takes_directly(p)
+    cdef Py_ssize_t output
+    if memory == NULL:
+        raise MemoryError
     for output in range(0, p.outputs, 256):
         reduce_panel(p, &s, output, min(PANEL, p.outputs - output), direct)
     free(memory)
