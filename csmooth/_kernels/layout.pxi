@@ -20,6 +20,7 @@ cdef enum:
     MAX_DIMS = 64               # as NumPy's
     SHORT = 128                 # rows up to this length are reduced side by side
     ALIGNMENT = 64              # of states: a cache line, and the longest vector
+    SMALL = 8192                # bytes of scratch on the stack; malloc would take a fifth of a small call
 
 cdef extern from *:
     """

@@ -171,12 +171,14 @@ cdef bint is_plain_out(const Problem* p) noexcept nogil:
 cdef int map_all(const Problem* p, bint logarithm) except -1 nogil:
     """Writes the results of every output."""
     cdef Scratch s
-    cdef char* memory = scratch(p, &s, (PANEL // WIDTH) * sizeof(Softmax))
+    cdef char small[SMALL]
+    cdef char* memory = scratch(p, &s, small, (PANEL // WIDTH) * sizeof(Softmax))
     cdef bint direct = takes_directly(p), out_direct = is_plain_out(p)
     cdef Py_ssize_t output
     if memory == NULL:
         raise MemoryError
     for output in range(0, p.outputs, 256):
         map_panel(p, &s, output, min(PANEL, p.outputs - output), <Softmax*>s.extra, direct, out_direct, logarithm)
-    free(memory)
+    if memory != small:
+        free(memory)
     return 0

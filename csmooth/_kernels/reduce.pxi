@@ -290,14 +290,16 @@ cdef inline bint takes_directly(const Problem* p) noexcept nogil:
         p.by_rows and p.length > 1 and p.inner.strides[A][0] != sizeof(double))
 
 
-cdef char* scratch(const Problem* p, Scratch* s, size_t extra) noexcept nogil:
-    """What one worker needs, and `extra` bytes; the memory to free, or NULL if there is none."""
+cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noexcept nogil:
+    """What one worker needs, and `extra` bytes: in `small`, of SMALL bytes, or memory to free; NULL if there is none."""
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
-    cdef Py_ssize_t block = BLOCK if p.by_rows else BLOCK * LANES
+    cdef Py_ssize_t block = (BLOCK if p.by_rows else
+                             min(BLOCK, p.length) * min(LANES, (groups - 1) * WIDTH) + LANES)
     cdef size_t states_size = groups * r.state_size, parameters_size = groups * r.parameters_size
-    cdef char* memory = <char*>malloc(ALIGNMENT + 2*states_size + parameters_size + extra
-                                      + block * (1 + p.weighted) * sizeof(double))
+    cdef size_t size = (ALIGNMENT + 2*states_size + parameters_size + extra
+                        + block * (1 + p.weighted) * sizeof(double))
+    cdef char* memory = small if size <= SMALL else <char*>malloc(size)
     if memory == NULL:
         return NULL
     s.states = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
@@ -314,12 +316,14 @@ cdef char* scratch(const Problem* p, Scratch* s, size_t extra) noexcept nogil:
 cdef int reduce_all(const Problem* p) except -1 nogil:
     """Reduces and stores every output."""
     cdef Scratch s
-    cdef char* memory = scratch(p, &s, 0)
+    cdef char small[SMALL]
+    cdef char* memory = scratch(p, &s, small, 0)
     cdef bint direct = takes_directly(p)
     cdef Py_ssize_t output
     if memory == NULL:
         raise MemoryError
     for output in range(0, p.outputs, 256):
         reduce_panel(p, &s, output, min(PANEL, p.outputs - output), direct)
-    free(memory)
+    if memory != small:
+        free(memory)
     return 0
