@@ -193,7 +193,7 @@ def boltzmann(
     >>> import numpy as np
     >>> from csmooth import boltzmann
     >>> boltzmann([1, 2, 4])
-    np.float64(3.6714...)
+    np.float64(3.645579402828613)
     >>> boltzmann([[0, 1000], [2, 3]], alpha=[[0], [2]], axis=1)
     array([500.        ,   2.88079708])
     """
