@@ -262,5 +262,5 @@ def same_view(x: Array, y: Array) -> bool:
         x.dtype == y.dtype
         and x.strides == y.strides
         and x.shape == y.shape
-        and x.__array_interface__["data"] [0] == y.__array_interface__["data"][0]
+        and x.__array_interface__["data"][0] == y.__array_interface__["data"][0]
     )

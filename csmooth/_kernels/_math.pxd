@@ -35,6 +35,7 @@ cdef extern from "_vector.h":
     vector vior(vector, vector) noexcept nogil
     vector vshl(vector, int) noexcept nogil
     vector vshr(vector, int) noexcept nogil
+    vector vpick(const double* table, vector k) noexcept nogil
     vector vlookup(const double* table, vector k) noexcept nogil
     double fold_add(const vector*) noexcept nogil
     double fold_max(const vector*) noexcept nogil
@@ -58,6 +59,12 @@ cdef extern from *:
         0.9696035575013605, 0.964678906036742, 0.9609197773255048, 0.9583777734684463,
         0.9571067811865476, 0.9571630729697497, 0.9586054127039704, 0.9614951659746271,
         0.9658964152537145, 0.9718760801866497, 0.9795040432046712, 0.9888532806985737};
+    /* What rounding left of each, over itself: */
+    static const double EXP2_RESIDUE[TABLE_SIZE] = {
+        0.0, 8.189317638195514e-17, -2.7939114859515733e-17, 7.826573258636075e-17,
+        3.3484623336251524e-17, 3.7508542013031266e-17, 1.9572585293112036e-17, 5.68648095791174e-17,
+        -6.835808657661923e-17, -2.3591094770850053e-17, 5.1548301170786783e-17, 1.5341410053603723e-17,
+        4.875160526227061e-17, 1.685487290628973e-17, 1.790126907604513e-17, -5.5450656186394274e-17};
     /* 2**(j/16) / FACTOR, and what rounding it left: */
     static const double INVERSE_TABLE[TABLE_SIZE] = {
         0.7142851865704172, 0.7146592935117605, 0.7164335192832862, 0.7196698524414542,
@@ -86,6 +93,7 @@ cdef extern from *:
     """
     const double[16] TERM_TABLE
     const double[16] EXP2_TABLE
+    const double[16] EXP2_RESIDUE
     const double[16] INVERSE_TABLE
     const double[16] INVERSE_RESIDUE
     double ROUND_16TH
@@ -166,6 +174,14 @@ cdef inline vector exp2_minus_one(vector f) noexcept nogil:
     middle = vfma(vset(0.009618129106919537), f, vset(0.0555041086566393))
     low = vfma(vset(0.24022650695910075), f, vset(0.6931471805599457))
     return vmul(f, vfma(f2, vfma(f2, high, middle), low))
+
+
+cdef inline vector exp2_differences(vector x, vector scale, vector scale_error) noexcept nogil:
+    """2**(x * (scale + scale_error)) - 1: 1.5 units, however small, for products from -1023, where it is -1, to 1."""
+    cdef vector shift = vset(ROUND_16TH), k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k))
+    cdef vector power = vlookup(EXP2_TABLE, k)
+    f = vfma(x, scale_error, f)
+    return vadd(vsub(power, vset(1.0)), vmul(power, vadd(exp2_minus_one(f), vpick(EXP2_RESIDUE, k))))
 
 
 cdef inline vector exp2_inverse(vector x, vector scale, vector scale_error, vector shift,

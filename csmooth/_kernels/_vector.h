@@ -26,10 +26,7 @@
 #define prefetch_far(p) ((void)(p))
 #endif
 
-#define TABLE_SIZE 16  /* entries of a table for vlookup(), indexed by the lowest 4 bits */
-
-/* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to it. */
-#define LOOKUP_SHIFT 48
+#define TABLE_SIZE 16  /* entries of a table for vpick(table, k), which the lowest 4 bits of k select */
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 
@@ -65,8 +62,8 @@ INLINE vector visub(vector a, vector b) { return DBL(_mm512_sub_epi64(INT(a), IN
 INLINE vector vior(vector a, vector b) { return DBL(_mm512_or_si512(INT(a), INT(b))); }
 #define vshl(a, n) DBL(_mm512_slli_epi64(INT(a), n))
 #define vshr(a, n) DBL(_mm512_srli_epi64(INT(a), n))
-INLINE vector vlookup(const double *table, vector k) {
-    return viadd(_mm512_permutex2var_pd(vload(table), INT(k), vload(table + 8)), vshl(k, LOOKUP_SHIFT));
+INLINE vector vpick(const double *table, vector k) {
+    return _mm512_permutex2var_pd(vload(table), INT(k), vload(table + 8));
 }
 INLINE vector vload_part(const double *p, int count, vector fill) {
     return _mm512_mask_loadu_pd(fill, (__mmask8)(count <= 0 ? 0 : count < 8 ? (1 << count) - 1 : 255), p);
@@ -137,13 +134,12 @@ INLINE vector vior(vector a, vector b) { return _mm256_or_pd(a, b); }
 #define vshl(a, n) DBL(_mm256_slli_epi64(INT(a), n))
 #define vshr(a, n) DBL(_mm256_srli_epi64(INT(a), n))
 /* Four scalar loads: measured faster than a gather (0.63 against 0.71 ns an element of logsumexp). */
-INLINE vector vlookup(const double *table, vector k) {
+INLINE vector vpick(const double *table, vector k) {
     const __m128i l = _mm256_castsi256_si128(INT(k)), h = _mm256_extracti128_si256(INT(k), 1);
-    return viadd(_mm256_set_pd(table[_mm_extract_epi64(h, 1) & (TABLE_SIZE - 1)],
-                               table[_mm_cvtsi128_si64(h) & (TABLE_SIZE - 1)],
-                               table[_mm_extract_epi64(l, 1) & (TABLE_SIZE - 1)],
-                               table[_mm_cvtsi128_si64(l) & (TABLE_SIZE - 1)]),
-                 vshl(k, LOOKUP_SHIFT));
+    return _mm256_set_pd(table[_mm_extract_epi64(h, 1) & (TABLE_SIZE - 1)],
+                         table[_mm_cvtsi128_si64(h) & (TABLE_SIZE - 1)],
+                         table[_mm_extract_epi64(l, 1) & (TABLE_SIZE - 1)],
+                         table[_mm_cvtsi128_si64(l) & (TABLE_SIZE - 1)]);
 }
 INLINE vector vload_part(const double *p, int count, vector fill) {
     const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
@@ -199,10 +195,10 @@ INLINE vector visub(vector a, vector b) { return DBL(vsubq_u64(INT(a), INT(b)));
 INLINE vector vior(vector a, vector b) { return DBL(vorrq_u64(INT(a), INT(b))); }
 #define vshl(a, n) DBL(vshlq_n_u64(INT(a), n))
 #define vshr(a, n) DBL(vshrq_n_u64(INT(a), n))
-INLINE vector vlookup(const double *table, vector k) {
+INLINE vector vpick(const double *table, vector k) {
     const vector t = {table[vgetq_lane_u64(INT(k), 0) & (TABLE_SIZE - 1)],
                       table[vgetq_lane_u64(INT(k), 1) & (TABLE_SIZE - 1)]};
-    return viadd(t, vshl(k, LOOKUP_SHIFT));
+    return t;
 }
 INLINE vector vload_part(const double *p, int count, vector fill) {
     return count <= 0 ? fill : count == 1 ? vsetq_lane_f64(*p, fill, 0) : vld1q_f64(p);
@@ -250,9 +246,7 @@ INLINE vector visub(vector a, vector b) { return DBL(INT(a) - INT(b)); }
 INLINE vector vior(vector a, vector b) { return DBL(INT(a) | INT(b)); }
 #define vshl(a, n) DBL(INT(a) << (n))
 #define vshr(a, n) DBL(INT(a) >> (n))
-INLINE vector vlookup(const double *table, vector k) {
-    return viadd(table[INT(k) & (TABLE_SIZE - 1)], vshl(k, LOOKUP_SHIFT));
-}
+INLINE vector vpick(const double *table, vector k) { return table[INT(k) & (TABLE_SIZE - 1)]; }
 INLINE vector vload_part(const double *p, int count, vector fill) {
     if (count > 0) memcpy(&fill, p, sizeof fill);
     return fill;
@@ -260,6 +254,9 @@ INLINE vector vload_part(const double *p, int count, vector fill) {
 INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }
 
 #endif
+
+/* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to its bits. */
+INLINE vector vlookup(const double *table, vector k) { return viadd(vpick(table, k), vshl(k, 48)); }
 
 /* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
 enum { LANES = 32, VECTORS = LANES / WIDTH };

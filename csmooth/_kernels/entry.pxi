@@ -114,8 +114,12 @@ cdef void arrange(Problem* p) noexcept nogil:
     sort_dimensions(&p.outer)
     merge_dimensions(p, &p.outer)
     merge_dimensions(p, &p.inner)
-    p.by_rows = p.outputs == 1 or (p.length > SHORT and distance(last_stride(&p.inner, A))
-                                   <= distance(last_stride(&p.outer, A)))
+    p.by_rows = p.length > LANES if p.outputs == 1 else (
+        p.length > SHORT and distance(last_stride(&p.inner, A)) <= distance(last_stride(&p.outer, A)))
+    if p.reduction.counts and not p.weighted:       # what pads rows would count, too
+        p.weighted = (p.operands[WHERE].data != NULL or p.operands[MASK].data != NULL
+                      or p.operands[WEIGHTS_MASK].data != NULL
+                      or (p.by_rows and not (takes_directly(p) and p.parameter > 0)))
 
 
 cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
@@ -169,7 +173,9 @@ cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
     p.outputs = 1
     p.parameter = parameter
     p.weighted = p.has_initial = False
-    p.by_rows = True
+    p.by_rows = p.length > LANES
+    if reduction.counts:
+        return None
     if p.length > BLOCK:                    # releasing the lock pays
         with nogil:
             reduce_all(&p)

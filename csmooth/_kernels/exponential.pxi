@@ -7,6 +7,7 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
     sum                of weight * term, as the sum of two doubles (Knuth's two_sum), so that 10**7 terms do not drift
     side               for logsumexp the ties: the weight of the elements equal to the maximum (their number, without
                        weights), which stay out of the sum; for boltzmann the moment: the sum of weight * term * x
+    mean, weight       for logmeanexp, besides, the sums of weight * (exp(alpha * x) - 1), and of the weights
 
 (a) The largest term out of the sum: [0, -40] gives 4e-18, and [x] gives x. Then terms carry FACTOR * 2**BIAS, as what
     lies far below the maximum still counts.
@@ -33,13 +34,18 @@ cdef extern from *:
 cdef struct State:
     vector maximum, offset, exponent, sum, sum_error, side, side_error
 
+cdef struct MeanState:
+    State state
+    vector mean, mean_error, weight, weight_error
+
 cdef struct Parameters:
     # abs(alpha) * log2(e), and what rounding it left; where alpha is 1 that is little, and left out for speed
     vector scale, scale_error
     vector unscale           # 1 / scale
     vector alpha             # abs(alpha)
     vector sign              # of alpha
-    vector most              # log(number of elements) / abs(alpha), which the result lies above the maximum at most
+    vector count             # of elements; infinite with weights
+    vector most              # log(count) / abs(alpha), which the result lies above the maximum at most
     bint weighted            # weights are given
     bint scaled              # some alpha is not 1: scale_error and sign count, and logarithms are divided
 
@@ -48,10 +54,11 @@ cdef struct Reference:
     vector maximum, offset, scale, scale_error, shift, low
     vector gone              # with weights, what lies below counts for nothing: low, or -inf where the scale is 0
     vector centre            # of moments
+    vector least             # where exp(alpha * x) is 0
 
 cdef struct Few:
     # The sums of at most LANES elements, one by one.
-    vector sum, sum_error, small, side, side_error
+    vector sum, sum_error, small, side, side_error, mean, mean_error, weight, weight_error
 
 cdef enum:
     # What a loop over elements must mind; constants where it is called, so that each loop is compiled without the rest.
@@ -62,7 +69,9 @@ cdef enum:
     WEIGHTED = 8        # weights are given
     AHEAD = 16          # the next block is to be scanned
     MOMENTS = 32        # the sums are boltzmann's
-    SHARP = 64          # a softmax may count the maxima alone
+    MEANS = 64          # the sums are logmeanexp's
+    PADDED = 128        # the weights are 0 for what pads a row, else 1
+    SHARP = 256         # a softmax may count the maxima alone
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
@@ -108,6 +117,7 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.scale_error = p.scale_error
     r.shift = vsub(vset(ROUND_16TH + bias), s.exponent)
     r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), vset(LOWEST if minded & MOMENTS else -DOUBLE_MAX))
+    r.least = vmax(vmul(vset(-1023.0), p.unscale), vset(LOWEST))
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
     return r
 
@@ -151,6 +161,18 @@ cdef inline void add_ties(State* s, vector x, vector ties, vector ties_error, co
     s.sum_error = vfma(power, ties_error, s.sum_error)
 
 
+cdef inline State* state(State* s, Py_ssize_t j, int minded) noexcept nogil:
+    """State j of several."""
+    return <State*>(<char*>s + j*<Py_ssize_t>sizeof(MeanState)) if minded & MEANS else s + j
+
+
+cdef inline void start(State* s, vector maximum, const Parameters* p, int minded) noexcept nogil:
+    cdef MeanState* m = <MeanState*>s
+    s[0] = state_at(maximum, p)
+    if minded & MEANS:
+        m.mean = m.mean_error = m.weight = m.weight_error = vset(0.0)
+
+
 cdef inline void merge(State* s, const State* t, const Parameters* p, bint moments) noexcept nogil:
     cdef vector factor, zero = vset(0.0)
     cdef vmask tie
@@ -171,7 +193,7 @@ cdef inline void merge(State* s, const State* t, const Parameters* p, bint momen
 # Elements
 
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* sums, vector* smalls,
-                          vector* sides, int minded) noexcept nogil:
+                          vector* sides, vector* means, vector* weights, int minded) noexcept nogil:
     """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments."""
     cdef vector power, f, q, product, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
@@ -192,6 +214,14 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         sums[0] = vadd(sums[0], power)
         sides[0] = vfma(power, vsub(t, r.centre), sides[0])
         return
+    if minded & MEANS:
+        f = exp2_differences(vmax(r.least, x), r.scale, r.scale_error)
+        if minded & (WEIGHTED | PADDED):
+            means[0] = vfma(vload(weight), f, means[0])
+        else:
+            means[0] = vadd(means[0], f)
+        if minded & WEIGHTED:
+            weights[0] = vadd(weights[0], vload(weight))
     power = exp2_terms(t, r.scale, r.scale_error, r.shift, minded & SCALED, &f, &q)
     if minded & WEIGHTED:               # which must not enlarge what counts for nothing
         w = vload(weight)
@@ -242,6 +272,7 @@ cdef inline Few no_few(int minded) noexcept nogil:
     cdef Few few
     few.sum = few_start(minded)
     few.sum_error = few.small = few.side = few.side_error = vset(0.0)
+    few.mean = few.mean_error = few.weight = few.weight_error = vset(0.0)
     return few
 
 
@@ -250,17 +281,35 @@ cdef inline vector few_start(int minded) noexcept nogil:
     return vset(0.0 if minded & WEIGHTED else FEW_START if minded & MOMENTS else FEW_START_BIASED)
 
 
-cdef inline void add_one(Few* few, vector power, vector small, vector side, int minded) noexcept nogil:
+cdef inline void add_one(Few* few, vector power, vector small, vector side, vector mean, vector weight,
+                         int minded) noexcept nogil:
     add_in_order(&few.sum, &few.sum_error, power, not minded & WEIGHTED)
     if minded & MOMENTS:
         add_to(&few.side, &few.side_error, side)
     else:
         few.small = vadd(few.small, small)
+    if minded & MEANS:
+        add_to(&few.mean, &few.mean_error, mean)
+        if minded & WEIGHTED:
+            add_to(&few.weight, &few.weight_error, weight)
+
+
+cdef inline void add_means(State* s, vector mean, vector mean_error, vector weight, vector weight_error,
+                           int minded) noexcept nogil:
+    """Adds the sums of a block that only logmeanexp has."""
+    cdef MeanState* m = <MeanState*>s
+    if minded & MEANS:
+        add_to(&m.mean, &m.mean_error, mean)
+        m.mean_error = vadd(m.mean_error, mean_error)
+        if minded & WEIGHTED:
+            add_to(&m.weight, &m.weight_error, weight)
+            m.weight_error = vadd(m.weight_error, weight_error)
 
 
 cdef inline void add_few(State* s, const Few* few, const Reference* r, bint first, int minded) noexcept nogil:
     cdef vector total = vsub(few.sum, few_start(minded))
     add_sums(s, total, vfma(vset(HIGHEST), few.small, few.sum_error), few.side, few.side_error, r, first, minded)
+    add_means(s, few.mean, few.mean_error, few.weight, few.weight_error, minded)
 
 
 # Rows: blocks of one output, its lanes along the axis; every element of the vectors in the state is equal
@@ -284,6 +333,9 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef vector sums[VECTORS]
     cdef vector smalls[VECTORS]
     cdef vector sides[VECTORS]
+    cdef vector means[VECTORS]
+    cdef vector weights[VECTORS]
+    cdef double ones[LANES]
     cdef Reference r = reference_of(s, p, minded)
     cdef const double* x = a.x + LANES*start
     cdef const double* w = a.weights + LANES*start
@@ -291,7 +343,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef Py_ssize_t i, j, k
     r.centre = centre
     for j in range(VECTORS):
-        sums[j] = smalls[j] = sides[j] = vset(0.0)
+        sums[j] = smalls[j] = sides[j] = means[j] = weights[j] = vset(0.0)
     for i in range(rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
@@ -299,13 +351,18 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                 top[j] = vmax(vload(x + BLOCK + k), top[j])
                 if minded & MOMENTS:
                     top[VECTORS + j] = vmax(vior(vload(x + BLOCK + k), vset(-0.0)), top[VECTORS + j])
-            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], minded)
+            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], &weights[j], minded)
     if tail != NULL:
+        if minded & MEANS:
+            for i in range(LANES):
+                ones[i] = i < a.tail_length
         for j in range(VECTORS):
-            add_term(vload(tail + WIDTH*j), NULL, &r, &sums[j], &smalls[j], &sides[j], minded & ~WEIGHTED)
+            add_term(vload(tail + WIDTH*j), &ones[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
+                     &weights[j], (minded & ~WEIGHTED) | PADDED)
     if not minded & AHEAD and rows + (tail != NULL) <= 1:
-        add_few_lanes(s, sums, smalls, sides, LANES if rows else a.tail_length, &r, minded)
-    elif minded & MOMENTS:
+        add_few_lanes(s, sums, smalls, sides, means, weights, LANES if rows else a.tail_length, &r, minded)
+        return
+    if minded & MOMENTS:
         total = fold_closely(sums, &total_error)
         moment = fold_closely(sides, &moment_error)
         add_sums(s, vset(total), vset(total_error), vset(moment), vset(moment_error), &r, False, minded)
@@ -314,22 +371,30 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         add_to(&s.sum, &s.sum_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
         if minded & TIES:
             add_to(&s.side, &s.side_error, vset(fold_add(sides)))
+    if minded & MEANS:
+        total = fold_closely(means, &total_error)
+        moment = fold_closely(weights, &moment_error)
+        add_means(s, vset(total), vset(total_error), vset(moment), vset(moment_error), minded)
 
 
-cdef void add_few_lanes(State* s, const vector* sums, const vector* smalls, const vector* sides, Py_ssize_t count,
-                        const Reference* r, int minded) noexcept nogil:
+cdef void add_few_lanes(State* s, const vector* sums, const vector* smalls, const vector* sides, const vector* means,
+                        const vector* weights, Py_ssize_t count, const Reference* r, int minded) noexcept nogil:
     """Adds lanes one by one, as add_few_rows does for outputs side by side."""
     cdef double sum[LANES]
     cdef double small[LANES]
     cdef double side[LANES]
+    cdef double mean[LANES]
+    cdef double weight[LANES]
     cdef Few few = no_few(minded)
     cdef Py_ssize_t j
     for j in range(VECTORS):
         vstore(sum + WIDTH*j, sums[j])
         vstore(small + WIDTH*j, smalls[j])
         vstore(side + WIDTH*j, sides[j])
+        vstore(mean + WIDTH*j, means[j])
+        vstore(weight + WIDTH*j, weights[j])
     for j in range(count):
-        add_one(&few, vset(sum[j]), vset(small[j]), vset(side[j]), minded)
+        add_one(&few, vset(sum[j]), vset(small[j]), vset(side[j]), vset(mean[j]), vset(weight[j]), minded)
         if not minded & MOMENTS:
             few.side = vadd(few.side, vset(side[j]))
     add_few(s, &few, r, False, minded)
@@ -358,7 +423,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     cdef const double* tail = NULL
     cdef vector centre = vset(0.0)
     cdef double maximum
-    cdef Py_ssize_t start = 0, rows, left, j
+    cdef Py_ssize_t done = 0, rows, left, j
     cdef bint last = False, ahead
     for j in range(VECTORS):
         top[j] = vset(extremes[0]) if a.scanned else vset(-INFINITY)
@@ -367,7 +432,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     if not a.scanned:
         scan_row(top, a.x, min(BLOCK_ROWS, a.rows), minded)
     while not last:
-        left = a.rows - start
+        left = a.rows - done
         rows = min(BLOCK_ROWS, left)
         last = left < BLOCK_ROWS or (left == BLOCK_ROWS and a.tail == NULL)
         if last and a.tail != NULL:
@@ -379,27 +444,27 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
         for j in range(VECTORS):
             top[j] = top[VECTORS + j] = vset(-INFINITY)
         if first:
-            s[0] = state_at(vset(maximum), p)
+            start(s, vset(maximum), p, minded)
             first = False
         elif maximum > vfirst(s.maximum):
             raise_to(s, vset(maximum), p, minded & MOMENTS)
         ahead = left >= 2*BLOCK_ROWS
         if a.weights != NULL or p.scaled or vfirst(s.offset) != 0:
             if ahead and vfirst(s.offset) != 0:     # as add_any_row does not
-                scan_row(top, a.x + LANES*start + BLOCK, BLOCK_ROWS, minded)
-            add_any_row(s, p, a, start, rows, tail, centre, top, ahead, minded)
-        elif minded & MOMENTS or maximum == vfirst(s.maximum):
+                scan_row(top, a.x + LANES*done + BLOCK, BLOCK_ROWS, minded)
+            add_any_row(s, p, a, done, rows, tail, centre, top, ahead, minded)
+        elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
             if ahead:
-                add_row(s, p, a, start, BLOCK_ROWS, NULL, centre, top, minded | AHEAD)
+                add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, minded | AHEAD)
             else:
-                add_row(s, p, a, start, rows, tail, centre, top, minded)
+                add_row(s, p, a, done, rows, tail, centre, top, minded)
         elif ahead:
-            add_row(s, p, a, start, BLOCK_ROWS, NULL, centre, top, AHEAD)
+            add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, AHEAD)
         else:
-            add_row(s, p, a, start, rows, tail, centre, top, 0)
-        start += rows
+            add_row(s, p, a, done, rows, tail, centre, top, 0)
+        done += rows
         if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
-            scan_row(top, a.x + LANES*start, left - BLOCK_ROWS, minded)
+            scan_row(top, a.x + LANES*done, left - BLOCK_ROWS, minded)
     if a.ahead != NULL:
         scan_row(top, a.ahead, BLOCK_ROWS, minded)
         extremes[0] = fold_max(top)
@@ -427,17 +492,20 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef vector sums[LANES * VECTORS]
     cdef vector smalls[LANES * VECTORS]
     cdef vector sides[LANES * VECTORS]
+    cdef vector means[LANES * VECTORS]
+    cdef vector weights[LANES * VECTORS]
     cdef vector sums_error[VECTORS]
     cdef vector sides_error[VECTORS]
     cdef vector count[VECTORS]              # of ties without weights, exact in any order: they do without lanes
     cdef Reference r[VECTORS]
     cdef bint counts = not minded & (WEIGHTED | MOMENTS)
+    cdef State* t
     cdef Py_ssize_t i, j, k, lane
     if a.rows <= LANES:
         add_few_rows(s, p, a, centre, vectors, False, minded)
         return
     for j in range(vectors):
-        r[j] = reference_of(&s[j], &p[j], minded)
+        r[j] = reference_of(state(s, j, minded), &p[j], minded)
         r[j].centre = centre[j]
         count[j] = vset(0.0)
     for i in range(LANES):
@@ -446,15 +514,17 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             sums[lane] = smalls[lane] = sides[lane] = vset(0.0)
+            if minded & MEANS:
+                means[lane] = weights[lane] = vset(0.0)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
-                     &count[j] if counts else &sides[lane], minded)
+                     &count[j] if counts else &sides[lane], &means[lane], &weights[lane], minded)
     for i in range(LANES, a.rows):
         for j in range(vectors):
             lane = (i % LANES) * vectors + j
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
-                     &count[j] if counts else &sides[lane], minded)
+                     &count[j] if counts else &sides[lane], &means[lane], &weights[lane], minded)
     if minded & MOMENTS:
         fold_lanes_closely(sums, vectors, sums_error)
         fold_lanes_closely(sides, vectors, sides_error)
@@ -466,30 +536,36 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     if not counts:
         fold_lanes(sides, vectors)
     for j in range(vectors):
-        add_to(&s[j].sum, &s[j].sum_error, sums[j])
-        add_to(&s[j].sum, &s[j].sum_error, vmul(vset(HIGHEST), smalls[j]))
-        add_to(&s[j].side, &s[j].side_error, count[j] if counts else sides[j])
+        t = state(s, j, minded)
+        add_to(&t.sum, &t.sum_error, sums[j])
+        add_to(&t.sum, &t.sum_error, vmul(vset(HIGHEST), smalls[j]))
+        add_to(&t.side, &t.side_error, count[j] if counts else sides[j])
+    if minded & MEANS:
+        fold_lanes_closely(means, vectors, sums_error)
+        fold_lanes_closely(weights, vectors, sides_error)
+        for j in range(vectors):
+            add_means(state(s, j, minded), means[j], sums_error[j], weights[j], sides_error[j], minded)
 
 
 cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, const vector* centre, Py_ssize_t vectors,
                               bint first, int minded) noexcept nogil:
     """Adds a block of at most LANES rows."""
-    cdef vector power, small, side, zero = vset(0.0)
+    cdef vector power, small, side, mean, weight, zero = vset(0.0)
     cdef Few few
     cdef Reference r
     cdef Py_ssize_t i, j, k
     for j in range(vectors):
-        r = reference_of(&s[j], &p[j], minded)
+        r = reference_of(state(s, j, minded), &p[j], minded)
         r.centre = centre[j]
         few = no_few(minded)
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
-            power = small = side = zero
+            power = small = side = mean = weight = zero
             add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &side if minded & MOMENTS else &few.side,
-                     minded)
-            add_one(&few, power, small, side, minded)
-        add_few(&s[j], &few, &r, first, minded)
+                     &mean, &weight, minded)
+            add_one(&few, power, small, side, mean, weight, minded)
+        add_few(state(s, j, minded), &few, &r, first, minded)
 
 
 cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
@@ -497,15 +573,17 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
     """`minded`: TIES or MOMENTS."""
     cdef vector centre[VECTORS]
     cdef vector maximum
+    cdef State* t
     cdef bint shifted = False, scaled = False
     cdef Py_ssize_t j
     for j in range(vectors):
         maximum = scan_column(a, WIDTH*j, &centre[j], minded)
+        t = state(s, j, minded)
         if first:
-            s[j] = state_at(maximum, &p[j])
-        elif vany(vless(s[j].maximum, maximum)):
-            raise_to(&s[j], maximum, &p[j], minded & MOMENTS)
-        shifted = shifted or vany(vless(vset(0.0), absolute(s[j].offset)))
+            start(t, maximum, &p[j], minded)
+        elif vany(vless(t.maximum, maximum)):
+            raise_to(t, maximum, &p[j], minded & MOMENTS)
+        shifted = shifted or vany(vless(vset(0.0), absolute(t.offset)))
         scaled = scaled or p[j].scaled
     if a.weights != NULL:
         add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED)
@@ -553,6 +631,7 @@ cdef void exponential_parameters(void* parameters, const double* alpha, double l
     cdef Py_ssize_t j
     p.alpha = absolute(a)
     p.sign = vselect(vless(a, zero), vset(-1.0), vselect(vequal(a, a), one, a))
+    p.count = vset(limit)
     p.most = vselect(vless(p.alpha, vset(INFINITY)), vdiv(vset(log(limit)), p.alpha), zero)
     product = original = vmul(p.alpha, log2e)
     error = vadd(vfma1(p.alpha, log2e, vsub(zero, product)), vmul(p.alpha, vset(LOG2_E_ERROR)))

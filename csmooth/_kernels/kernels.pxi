@@ -5,6 +5,7 @@ include "reduce.pxi"
 include "exponential.pxi"
 include "logsumexp.pxi"
 include "boltzmann.pxi"
+include "logmeanexp.pxi"
 include "softmax.pxi"
 include "map.pxi"
 include "entry.pxi"
@@ -19,6 +20,8 @@ cdef const Reduction* reduction_named(str name) except NULL:
         return &LOGSUMEXP
     if name == "boltzmann":
         return &BOLTZMANN
+    if name == "logmeanexp":
+        return &LOGMEANEXP
     raise ValueError(name)
 
 

@@ -278,7 +278,7 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
                 x[i] = neutral
                 w[i] = 0
             elif x[i] == neutral:               # counts for nothing, but in a mean
-                if p.reduction.logarithmic or w[i] == INFINITY or w[i] == -INFINITY:
+                if not p.reduction.keeps or w[i] == INFINITY or w[i] == -INFINITY:
                     w[i] = 0
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
                 x[i] = INFINITY
@@ -288,8 +288,9 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
 
 
 cdef void leave_out(double* x, double* w, double value, Py_ssize_t row_step, const Problem* p, int operand,
-                    bint if_true, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element, Py_ssize_t rows) noexcept nogil:
-    """Gives `value`, and no weight, to elements for which an operand of bools is true, or those for which it is false."""
+                    bint if_true, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element,
+                    Py_ssize_t rows) noexcept nogil:
+    """Gives `value`, and no weight, to elements for which an operand of bools is true, or to those where it is not."""
     cdef Py_ssize_t i, j, k, run, step = last_stride(&p.inner, operand)
     cdef const char* source
     for j in range(columns):
