@@ -21,7 +21,7 @@ if sysconfig.get_platform().endswith(("-x86_64", "-amd64")):
     }
 
 # Without contraction every level with fma rounds alike; without trapping math the compiler may vectorise compares.
-# Inline functions stand for templates, whose arguments are constants where they are called: each call gets its own loop.
+# Inline functions stand for templates, whose arguments are constants where they are called: each call has its own loop.
 COMMON = (
     [
         "-O3",

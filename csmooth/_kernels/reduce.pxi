@@ -291,7 +291,7 @@ cdef inline bint takes_directly(const Problem* p) noexcept nogil:
 
 
 cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noexcept nogil:
-    """What one worker needs, and `extra` bytes: in `small`, of SMALL bytes, or memory to free; NULL if there is none."""
+    """What one worker needs, and `extra`: in `small`, of SMALL bytes, or memory to free; NULL if there is none."""
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
     cdef Py_ssize_t block = (BLOCK if p.by_rows else
