@@ -205,6 +205,169 @@ def boltzmann(
     return value.result(_blank(into, value))
 
 
+def pnorm(
+    a: ArrayLike,
+    p: ArrayLike = 2.0,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+) -> Any:
+    r"""p-norm, a smooth maximum of absolute values: :math:`(\sum_i b_i |a_i|^p)^{1/p}`.
+
+    One pass over the data, without temporaries or warnings; nothing over- or underflows unless the result does. The
+    result has the same bits for every memory layout and for every instruction set with fused multiply-add.
+
+    Parameters
+    ----------
+    a : array_like
+        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
+        are left out.
+    p : float or array_like, optional
+        Any real number. +inf gives the largest absolute value, -inf the smallest, 0 the number of elements other than
+        0, as :func:`numpy.linalg.vector_norm`. An array must broadcast to the shape of `a` with the reduced axes of
+        length 1, as ``p[:, np.newaxis]`` does for one value a row.
+    axis : None, int or tuple of int, optional
+        The axes that are reduced; by default all.
+    b : array_like, optional
+        Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
+        `a` is NaN or infinite. For infinite `p` weights only say which elements exist.
+    keepdims : bool, optional
+        Whether the reduced axes stay, with length 1.
+    where : array_like of bool, optional
+        Broadcasts to the shape of `a`; elements that are False are left out.
+    out : ndarray, optional
+        Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+
+    Returns
+    -------
+    float64, float32 or ndarray
+        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
+        else float64. Where nothing is left, 0, or inf for negative `p`; a negative sum gives NaN. For arrays with a
+        mask, a masked array, masked where no element was left.
+
+    Raises
+    ------
+    TypeError
+        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
+        or an `out` to which the result cannot be cast.
+    ValueError
+        For shapes that do not broadcast, an `out` of another shape.
+    numpy.exceptions.AxisError
+        For an axis that `a` does not have.
+
+    See Also
+    --------
+    pmean : the same, of a mean instead of a sum.
+
+    Notes
+    -----
+    The error stays within 2 ulp of the result, with weights times :math:`\sum_i |b_i| |a_i|^p / |\sum_i b_i |a_i|^p|`.
+    Without weights :math:`\max |a| \le N_p` holds in floating point for positive `p`, and a single element gives its
+    absolute value. For p = ½, 1, 3/2, 2, 3 and 4 powers are products and square roots, for others
+    :math:`2^{p \log_2 |a|}`; p > 1 are the faster ones, p < 1 take twice their time. Weights must not be so large that
+    their sum overflows.
+
+    Examples
+    --------
+    >>> from csmooth import pnorm
+    >>> pnorm([3, -4])
+    np.float64(5.0)
+    >>> pnorm([1e200, 1e200], 3)
+    np.float64(1.2599210498948731e+200)
+    """
+    into = _arrays.operands("pnorm", a, axis, b, where)
+    power = _arrays.parameter("pnorm", "p", p, into, zero=True)
+    value = _arrays.Output("pnorm", into, keepdims, out, power)
+    reduce("pnorm", into, power, None, value.array)
+    return value.result(left_empty(into, None))
+
+
+def pmean(
+    a: ArrayLike,
+    p: ArrayLike,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+) -> Any:
+    r"""Power mean of numbers that are not negative: :math:`(\sum_i b_i a_i^p / \sum_i b_i)^{1/p}`.
+
+    The harmonic (p = -1), geometric (0), arithmetic (1) and quadratic mean (2) and all between; a smooth maximum for
+    large `p`. One pass over the data, without temporaries or warnings; nothing over- or underflows unless the result
+    does. The result has the same bits for every memory layout and for every instruction set with fused multiply-add.
+
+    Parameters
+    ----------
+    a : array_like
+        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
+        are left out.
+    p : float or array_like
+        Any real number. 0 gives the geometric mean, +inf the maximum, -inf the minimum. An array must broadcast to the
+        shape of `a` with the reduced axes of length 1, as ``p[:, np.newaxis]`` does for one value a row.
+    axis : None, int or tuple of int, optional
+        The axes that are reduced; by default all.
+    b : array_like, optional
+        Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
+        `a` is NaN or infinite. For infinite `p` weights only say which elements exist.
+    keepdims : bool, optional
+        Whether the reduced axes stay, with length 1.
+    where : array_like of bool, optional
+        Broadcasts to the shape of `a`; elements that are False are left out.
+    out : ndarray, optional
+        Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+
+    Returns
+    -------
+    float64, float32 or ndarray
+        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
+        else float64. NaN where an element is negative, where every element was left out, or all weights are 0. With a 0
+        among the elements it is 0 for `p` of 0 or less. For arrays with a mask, a masked array, masked where no element
+        was left.
+
+    Raises
+    ------
+    TypeError
+        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
+        or an `out` to which the result cannot be cast.
+    ValueError
+        For a reduction of no elements, shapes that do not broadcast, an `out` of another shape.
+    numpy.exceptions.AxisError
+        For an axis that `a` does not have.
+
+    See Also
+    --------
+    pnorm : the same, of a sum instead of a mean.
+
+    Notes
+    -----
+    The error stays within 2 ulp of the result, with weights times :math:`\sum_i |b_i| a_i^p / |\sum_i b_i a_i^p|`,
+    however small `p` is: powers are taken in double-double. The mean of equal numbers is that number.
+
+    References
+    ----------
+    .. [1] P. S. Bullen, "Handbook of Means and Their Inequalities", Kluwer, 2003, chapter III.
+
+    Examples
+    --------
+    >>> from csmooth import pmean
+    >>> pmean([1, 2, 4], 0)
+    np.float64(2.0)
+    >>> pmean([[1, 2], [4, 4]], p=[[-1], [2]], axis=1)
+    array([1.33333333, 4.        ])
+    """
+    into = _arrays.operands("pmean", a, axis, b, where)
+    _arrays.require_elements("pmean", into)
+    power = _arrays.parameter("pmean", "p", p, into, zero=True)
+    value = _arrays.Output("pmean", into, keepdims, out, power)
+    reduce("pmean", into, power, None, value.array)
+    return value.result(left_empty(into, None))
+
+
 def reduce(
     kernel: str,
     into: _arrays.Operands,

@@ -51,7 +51,8 @@ cdef struct Reduction:
     double smallest_parameter   # below it in absolute value, absent elements need a weight of 0
     bint logarithmic            # weights c times as large add log(c) / parameter; else they change nothing
     bint keeps                  # a neutral element that is not absent keeps its weight
-    bint counts                 # it counts even without weights: absent elements need a weight of 0
+    double counts_below         # for parameters below, it counts even without weights: absent ones need a weight of 0
+    bint uniform                # parameters of outputs side by side must be alike
 
 
 cdef inline void prefetch_next(const Block* a, Py_ssize_t i, Py_ssize_t j) noexcept nogil:

@@ -19,6 +19,7 @@ cdef extern from "_vector.h":
     vector vsub(vector, vector) noexcept nogil
     vector vmul(vector, vector) noexcept nogil
     vector vdiv(vector, vector) noexcept nogil
+    vector vsqrt(vector) noexcept nogil
     vector vfma(vector, vector, vector) noexcept nogil
     vector vfma1(vector, vector, vector) noexcept nogil
     vector vmax(vector, vector) noexcept nogil
@@ -76,6 +77,22 @@ cdef extern from *:
         -4.283985974431951e-17, 1.0466392886264543e-17, -2.4736522040729384e-17, 1.0429595122909305e-17,
         1.2490155530289987e-17, -2.201698235401676e-17, 8.765943184007101e-18, -2.4827308250398274e-17,
         9.081541300471232e-19, -1.8780715395629316e-17, -3.5181377058066486e-17, 5.210182420076463e-17};
+    /* 1 / (1 + j/16), minus its logarithm to base 2, and what rounding left of that: */
+    static const double RECIPROCAL[TABLE_SIZE] = {
+        1.0, 0.9411764705882353, 0.8888888888888888, 0.8421052631578947,
+        0.8, 0.7619047619047619, 0.7272727272727273, 0.6956521739130435,
+        0.6666666666666666, 0.64, 0.6153846153846154, 0.5925925925925926,
+        0.5714285714285714, 0.5517241379310345, 0.5333333333333333, 0.5161290322580645};
+    static const double LOG2_TABLE[TABLE_SIZE] = {
+        0.0, 0.08746284125033943, 0.16992500144231246, 0.24792751344358557,
+        0.3219280948873623, 0.39231742277876036, 0.4594316186372972, 0.523561956057013,
+        0.5849625007211563, 0.6438561897747247, 0.7004397181410921, 0.7548875021634687,
+        0.8073549220576042, 0.8579809951275721, 0.9068905956085186, 0.9541963103868752};
+    static const double LOG2_RESIDUE[TABLE_SIZE] = {
+        0.0, -9.688387397944026e-19, -1.3630044374294015e-17, 6.851541026464371e-19,
+        -2.4946213360529382e-17, 8.246009155762355e-18, 1.508778409497686e-17, -3.259474827400685e-17,
+        -3.616112992853282e-17, -3.077552746609339e-17, 8.898293546559103e-18, -4.6610110051313035e-17,
+        1.3470499217152465e-17, 5.267528527415467e-17, -4.108592764021897e-17, 2.803264550498327e-18};
     /* Adding 1.5 * 2**48 rounds to a multiple of 1/16, adding 1.5 * 2**52 to an integer. */
     #define ROUND_16TH 422212465065984.0
     #define ROUND_INTEGER 6755399441055744.0
@@ -87,9 +104,15 @@ cdef extern from *:
     /* log(2), in 40 bits and the rest. */
     #define LN2_HIGH 0.6931471805592082
     #define LN2_LOW 7.371002565167799e-13
+    /* log2(e) and log(2), and what rounding left of them. */
+    #define LOG2_E 1.4426950408889634
+    #define LOG2_E_ERROR 2.0355273740931033e-17
+    #define LOG_2 0.6931471805599453
+    #define LOG_2_ERROR 2.3190468138462996e-17
     /* 2**1024 (its exponent field is 1 << 10), sqrt(1/2), and 2**52, whose lowest bit counts ones. */
     static const union { uint64_t bits; double value; }
-        FIELD_1024 = {0x4000000000000000}, SQRT_HALF = {0x3fe6a09e667f3bcd}, TWO_52 = {0x4330000000000000};
+        FIELD_1024 = {0x4000000000000000}, SQRT_HALF = {0x3fe6a09e667f3bcd}, TWO_52 = {0x4330000000000000},
+        HALF_16TH = {0x0000800000000000}, FIELD_2046 = {0x7fe0000000000000};
     """
     const double[16] TERM_TABLE
     const double[16] EXP2_TABLE
@@ -103,6 +126,12 @@ cdef extern from *:
     double FIELD_1024 "FIELD_1024.value"
     double SQRT_HALF "SQRT_HALF.value"
     double TWO_52 "TWO_52.value"
+    double HALF_16TH "HALF_16TH.value"          # of the mantissa's first 4 bits
+    double FIELD_2046 "FIELD_2046.value"
+    const double[16] RECIPROCAL
+    const double[16] LOG2_TABLE
+    const double[16] LOG2_RESIDUE
+    double LOG2_E, LOG2_E_ERROR, LOG_2, LOG_2_ERROR
 
 
 # Terms carry FACTOR * 2**BIAS; FACTOR, near 1.4, makes the entries of their table round well. None is smaller than
@@ -237,3 +266,126 @@ cdef inline vector log_double(vector x, vector x_error, bint special, vector* er
         error[0] = vselect(vless(zero, x), vselect(vless(x, infinity), error[0], zero), zero)
         total = vselect(vequal(x, zero), vset(-INFINITY), vselect(vless(x, infinity), total, x))
     return total
+
+
+# Double-double: the sum of two doubles, the second what rounding the first left
+
+cdef inline vector product(vector a, vector b, vector* error) noexcept nogil:
+    """a * b, and what rounding it left."""
+    cdef vector ab = vmul(a, b)
+    error[0] = vfma1(a, b, vsub(vset(0.0), ab))
+    return ab
+
+
+cdef inline vector quotient(vector a, vector a_error, vector b, vector b_error, vector* error) noexcept nogil:
+    """(a + a_error) / (b + b_error) in double-double."""
+    cdef vector ratio = vdiv(a, b)
+    error[0] = vadd(vfma1(vsub(vset(0.0), ratio), b, a), vsub(a_error, vmul(ratio, b_error)))
+    error[0] = vdiv(error[0], b)
+    return ratio
+
+
+cdef inline vector log2_split(vector x, vector* exponent, vector* index) noexcept nogil:
+    """m with x = 2**exponent * m, and m / (1 + index/16) within 1/32 of 1.  For normal x; NaN for NaN.
+
+    Near 1 exponent and index are 0, so that nothing cancels.
+    """
+    cdef vector bits = viadd(x, vset(HALF_16TH)), field = vshr(bits, 52)
+    exponent[0] = vsub(vior(field, vset(TWO_52)), vset(TWO_52 + 1023))
+    index[0] = vshr(bits, 48)
+    return vmul(x, visub(vset(FIELD_2046), vshl(field, 52)))
+
+
+cdef inline vector log2_fast(vector x, vector* exponent) noexcept nogil:
+    """log2(x) - exponent, off by 2**-54 at most, for normal x; NaN for NaN."""
+    cdef vector index, m = log2_split(x, exponent, &index), z, q
+    z = vfma1(m, vpick(RECIPROCAL, index), vset(-1.0))
+    q = vfma(vset(0.16058798694858673), z, vset(-0.18065426590396025))
+    q = vfma(q, z, vset(0.20609908014156153))
+    q = vfma(q, z, vset(-0.24044894093183344))
+    q = vfma(q, z, vset(0.288539008235152))
+    q = vfma(q, z, vset(-0.3606737602853344))
+    q = vfma(q, z, vset(0.4808983469629836))
+    q = vfma(q, z, vset(-0.721347520444477))
+    q = vfma(q, z, vset(LOG2_E))
+    return vfma(q, z, vpick(LOG2_TABLE, index))
+
+
+cdef inline vector log2_double(vector x, vector x_error, vector unit, bint units, vector* exponent,
+                               vector* error) noexcept nogil:
+    """log2(unit + x + x_error) - exponent in double-double: 2**-66 of it, or, near 1, of the value.  For normal sums.
+
+    Only if `units`, some unit may be 1 instead of 0. log(1 + z) = z - z*z/2 + z**3 * q(z), where all but the last
+    product is exact.
+    """
+    cdef vector sum = x, sum_error = x_error, index, m, r, z, z_error, q, half, high, low, e1, e2, e3
+    cdef vmask near
+    if units:
+        sum = two_sum(unit, x, &sum_error)
+        sum_error = vadd(sum_error, x_error)
+    m = log2_split(sum, exponent, &index)
+    r = vpick(RECIPROCAL, index)
+    high = product(m, r, &low)
+    z = vsub(high, vset(1.0))
+    z_error = vfma(vdiv(sum_error, sum), high, low)
+    z = fast_two_sum(z, z_error, &z_error)
+    if units:                               # the double next to 1 may be far from what is small in x
+        near = vless(vmax(x, vsub(vset(0.0), x)), vselect(vequal(unit, vset(0.0)), vset(0.0), vset(1.0 / 64)))
+        z = vselect(near, x, z)
+        z_error = vselect(near, x_error, z_error)
+    half = product(vmul(z, vset(-0.5)), z, &e1)
+    e1 = vsub(e1, vmul(z, z_error))
+    q = vfma(vset(0.09107832615243674), z, vset(-0.10018333562093151))
+    q = vfma(q, z, vset(0.11111098710996126))
+    q = vfma(q, z, vset(-0.12499986566788618))
+    q = vfma(q, z, vset(0.1428571428907861))
+    q = vfma(q, z, vset(-0.16666666670311278))
+    q = vfma(q, z, vset(0.19999999999999754))
+    q = vfma(q, z, vset(-0.24999999999999734))
+    q = vfma(q, z, vset(0.3333333333333333))
+    high = fast_two_sum(z, half, &low)
+    low = vadd(vadd(low, vadd(z_error, e1)), vmul(vmul(z, vmul(z, z)), q))
+    q = product(high, vset(LOG2_E), &e2)
+    e2 = vadd(e2, vfma(low, vset(LOG2_E), vmul(high, vset(LOG2_E_ERROR))))
+    high = fast_two_sum(vpick(LOG2_TABLE, index), q, &e3)
+    return fast_two_sum(high, vadd(vadd(e3, e2), vpick(LOG2_RESIDUE, index)), error)
+
+
+cdef inline vector exp2_double(vector k, vector f, vector f_error, vector unit, vector* error) noexcept nogil:
+    """2**(k - ROUND_16TH + f + f_error) - unit in double-double: 2**-66 of the power, or of f for a power of 1.
+
+    For abs(f) <= 1/32. exp(c) = 1 + c + c*c/2 + c**3 * q(c), where all but the last product is exact.
+    """
+    cdef vector power = vlookup(EXP2_TABLE, k), residue = vpick(EXP2_RESIDUE, k), c, c_error, q, half, high, low
+    cdef vector e1, e2, e3
+    c = product(f, vset(LOG_2), &c_error)
+    c_error = vadd(c_error, vfma(f, vset(LOG_2_ERROR), vmul(f_error, vset(LOG_2))))
+    half = product(vmul(c, vset(0.5)), c, &e1)
+    e1 = vfma(c, c_error, e1)
+    q = vfma(vset(2.4801781247632547e-05), c, vset(0.00019841463787470195))
+    q = vfma(q, c, vset(0.0013888888888547645))
+    q = vfma(q, c, vset(0.00833333333299209))
+    q = vfma(q, c, vset(0.041666666666666664))
+    q = vfma(q, c, vset(0.16666666666666669))
+    high = fast_two_sum(c, half, &low)
+    low = vadd(vadd(low, vadd(c_error, e1)), vmul(vmul(c, vmul(c, c)), q))
+    q = product(power, high, &e2)
+    low = vfma(power, vadd(low, vfma(residue, high, residue)), e2)
+    high = two_sum(power, vsub(vset(0.0), unit), &e1)
+    high = two_sum(high, q, &e3)
+    error[0] = vadd(vadd(e1, e3), low)
+    return high
+
+
+cdef inline vector exp2_rounded(vector x, vector x_error) noexcept nogil:
+    """2**(x + x_error), rounded but once: 0.51 units, from 0 over subnormal numbers to infinity."""
+    cdef vector shift = vset(ROUND_16TH), integer = vset(ROUND_INTEGER), outer, k, f, power
+    cdef vmask outside = vless(vset(1200.0), vmax(x, vsub(vset(0.0), x)))
+    x_error = vselect(outside, vset(0.0), x_error)
+    x = vselect(outside, vselect(vless(x, vset(0.0)), vset(-1200.0), vset(1200.0)), x)
+    outer = vsub(vfma(x, vset(0.5), integer), integer)          # in two factors, so that neither leaves the range
+    k = vadd(vsub(x, outer), shift)
+    f = vadd(vsub(vsub(x, outer), vsub(k, shift)), x_error)
+    power = vlookup(EXP2_TABLE, k)
+    power = vfma(power, vadd(exp2_minus_one(f), vpick(EXP2_RESIDUE, k)), power)
+    return vmul(power, vlookup(EXP2_TABLE, vadd(outer, shift)))

@@ -9,6 +9,7 @@
 #ifndef CSMOOTH_VECTOR_H
 #define CSMOOTH_VECTOR_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ INLINE vector vadd(vector a, vector b) { return _mm512_add_pd(a, b); }
 INLINE vector vsub(vector a, vector b) { return _mm512_sub_pd(a, b); }
 INLINE vector vmul(vector a, vector b) { return _mm512_mul_pd(a, b); }
 INLINE vector vdiv(vector a, vector b) { return _mm512_div_pd(a, b); }
+INLINE vector vsqrt(vector a) { return _mm512_sqrt_pd(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
@@ -117,6 +119,7 @@ INLINE vector vadd(vector a, vector b) { return _mm256_add_pd(a, b); }
 INLINE vector vsub(vector a, vector b) { return _mm256_sub_pd(a, b); }
 INLINE vector vmul(vector a, vector b) { return _mm256_mul_pd(a, b); }
 INLINE vector vdiv(vector a, vector b) { return _mm256_div_pd(a, b); }
+INLINE vector vsqrt(vector a) { return _mm256_sqrt_pd(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm256_max_pd(a, b); }
@@ -179,6 +182,7 @@ INLINE vector vadd(vector a, vector b) { return vaddq_f64(a, b); }
 INLINE vector vsub(vector a, vector b) { return vsubq_f64(a, b); }
 INLINE vector vmul(vector a, vector b) { return vmulq_f64(a, b); }
 INLINE vector vdiv(vector a, vector b) { return vdivq_f64(a, b); }
+INLINE vector vsqrt(vector a) { return vsqrtq_f64(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vfma1(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return vbslq_f64(m, vaddq_f64(a, b), a); }
@@ -225,6 +229,7 @@ INLINE vector vadd(vector a, vector b) { return a + b; }
 INLINE vector vsub(vector a, vector b) { return a - b; }
 INLINE vector vmul(vector a, vector b) { return a * b; }
 INLINE vector vdiv(vector a, vector b) { return a / b; }
+INLINE vector vsqrt(vector a) { return sqrt(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return a * b + c; }
 /* Dekker's product: each factor is cut into 26 and 27 bits, whose products are exact. */
 INLINE vector vfma1(vector a, vector b, vector c) {

@@ -26,10 +26,8 @@ cdef extern from *:
     #define FEW_START 64.0
     #define FEW_START_BIASED 1.0284403483257538e62   /* 2**206 */
     #define SMALLEST_ALPHA 1.0261342003245941e-289   /* 2**-960: EXPONENT_MIN / scale must not overflow */
-    #define LOG2_E 1.4426950408889634
-    #define LOG2_E_ERROR 2.0355273740931033e-17
     """
-    double LARGEST_PRODUCT, LARGEST_SCALE, LOWEST, FEW_START, FEW_START_BIASED, SMALLEST_ALPHA, LOG2_E, LOG2_E_ERROR
+    double LARGEST_PRODUCT, LARGEST_SCALE, LOWEST, FEW_START, FEW_START_BIASED, SMALLEST_ALPHA
 
 cdef struct State:
     vector maximum, offset, exponent, sum, sum_error, side, side_error

@@ -6,6 +6,7 @@ include "exponential.pxi"
 include "logsumexp.pxi"
 include "boltzmann.pxi"
 include "logmeanexp.pxi"
+include "powers.pxi"
 include "softmax.pxi"
 include "map.pxi"
 include "entry.pxi"
@@ -22,6 +23,10 @@ cdef const Reduction* reduction_named(str name) except NULL:
         return &BOLTZMANN
     if name == "logmeanexp":
         return &LOGMEANEXP
+    if name == "pnorm":
+        return &PNORM
+    if name == "pmean":
+        return &PMEAN
     raise ValueError(name)
 
 

@@ -143,4 +143,4 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
 
 cdef Reduction LOGSUMEXP = Reduction(
     logsumexp_row, logsumexp_tile, logsumexp_short, logsumexp_merge, logsumexp_finish, exponential_parameters,
-    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, False)
+    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False)

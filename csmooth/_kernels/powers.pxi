@@ -1,0 +1,577 @@
+"""Sums of powers as algebra on states: what pnorm and pmean have in common.
+
+A state stands for the elements x seen so far:
+
+    maximum             the largest abs(x), or for p < 0 minus the smallest; -inf where there was none
+    sum                 of weight * (term - unit), in double-double, the term being abs(x / 2**base)**p / 2**exponent
+    weight              the sum of the weights, in double-double, where it counts
+    exponent, unit, base    the reference, which depends on the maximum alone (reference_for)
+
+(a) The exponent is that of the largest term, an integer. So nothing over- or underflows that could show in the result,
+    and moving the reference multiplies by a power of two, exactly.
+(b) The terms of small and half-integer p are products and square roots; of other p, 2**(p * log2(abs(x))), where
+    exponent and mantissa of x stay apart, so that the size of x costs no accuracy.
+(c) A p-th root divides errors by p. Where that enlarges them, and for means, terms are taken in double-double; if they
+    are near 1, which small p makes of any numbers, less 1 (the unit), so that what differs is not rounded off.
+(d) From LARGE_POWER on p * log2(x) has no room for a fraction. There the base is log2 of the maximum, in double-double;
+    else it is 0. Moving it rounds, which the root then hides.
+"""
+
+cdef extern from *:
+    """
+    #define LARGE_POWER 34359738368.0       /* 2**35: times any exponent, less than 2**46 */
+    #define SMALLEST_POWER 4.909093465297727e-91   /* 2**-300: as good as 0 */
+    """
+    double LARGE_POWER, SMALLEST_POWER
+
+cdef enum:
+    # How a term is made; constants where it is called, so that each loop is compiled without the rest.
+    COUNT,              # p = 0, or infinite, where only NaN matter
+    ROOT, FIRST, THREE_HALVES, SECOND, THIRD, FOURTH,   # p = 1/2, 1, 3/2, 2, 3, 4
+    LOGARITHM,          # p > 1
+    CAREFUL             # any p
+
+cdef struct PowerState:
+    vector maximum, sum, sum_error, weight, weight_error
+    vector exponent, unit, base, base_error     # of the reference
+
+cdef struct PowerParameters:
+    vector power            # p; 1 where it is infinite
+    vector given            # p
+    vector sign             # of p
+    vector count            # of elements; infinite with weights
+    int kind                # of terms, alike in all lanes of what is summed
+    bint mean
+
+cdef struct PowerReference:
+    # What turns elements into terms.
+    vector power, sign
+    vector scale                # of elements, so that their powers do not overflow
+    vector origin, base_error   # what logarithms, of scaled elements, are relative to
+    vector shift, unit
+    vector close                # power, or 0 for (d), where the second double of a logarithm does not count
+    vector floor                # elements times the sign of p that lie below it have no powers
+
+cdef struct Sum:
+    vector sum, error
+
+
+cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p, int kind) noexcept nogil:
+    """The reference that suits the maximum; the state is told, but its sums are not moved."""
+    cdef PowerReference r
+    cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), m = absolute(s.maximum), even, e, log
+    cdef vmask is_large
+    m = vselect(vless(zero, m), vselect(vless(m, vset(INFINITY)), m, vset(DOUBLE_MAX)), one)
+    even = vsub(vior(vshr(m, 52), vset(TWO_52)), vset(TWO_52 + 1023))
+    even = vsub(vfma(even, vset(0.5), integer), integer)
+    even = vmul(vset(2.0), even)                # as half-integer powers ask for
+    even = vmax(vset(-1022.0), vsub(zero, vmax(vset(-1022.0), vsub(zero, even))))
+    r.power = p.power
+    r.sign = p.sign
+    r.floor = vset(0.0 if p.mean else -INFINITY)
+    r.scale = vlookup(EXP2_TABLE, vsub(vset(ROUND_16TH), even))
+    r.base_error = r.origin = r.unit = r.shift = r.close = zero
+    s.base = s.base_error = s.unit = zero
+    s.exponent = vmul(even, p.power)
+    if kind < LOGARITHM:
+        return r
+    log = log2_fast(vmul(m, r.scale), &e) if kind == LOGARITHM else log2_double(vmul(m, r.scale), zero, zero, False, &e, &m)
+    e = vadd(e, even)
+    is_large = vless(vset(LARGE_POWER), absolute(p.power))
+    s.base = vselect(is_large, e, zero)
+    s.base_error = r.base_error = vselect(is_large, log, zero)
+    r.close = vselect(is_large, zero, p.power)
+    r.origin = vsub(s.base, even) if kind == LOGARITHM else s.base
+    log = vadd(vmul(p.power, log), vmul(p.power, e))
+    s.exponent = vselect(is_large, zero, vsub(vadd(log, integer), integer))
+    r.shift = vsub(vset(ROUND_16TH), s.exponent)
+    if kind == CAREFUL:
+        s.unit = r.unit = vselect(vequal(s.exponent, zero), one, zero)
+    return r
+
+
+cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters* p) noexcept nogil:
+    """Gives the sums another reference; if that lies lower there are none."""
+    cdef vector down = vadd(vsub(s.base, to.base), vsub(s.base_error, to.base_error)), zero = vset(0.0), error
+    cdef vector factor, units
+    down = vfma(down, p.power, vsub(s.exponent, to.exponent))
+    factor = exp2_down(vselect(vless(down, zero), down, zero))
+    units = vsub(vmul(s.unit, factor), to.unit)
+    s.sum = vmul(s.sum, factor)
+    s.sum_error = vfma(s.sum_error, factor, vmul(s.weight_error, units))
+    add_to(&s.sum, &s.sum_error, product(s.weight, units, &error))
+    s.sum_error = vadd(s.sum_error, error)
+    s.exponent = to.exponent
+    s.unit = to.unit
+    s.base = to.base
+    s.base_error = to.base_error
+
+
+# Terms
+
+cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int kind) noexcept nogil:
+    """abs(x)**p / 2**exponent - unit in double-double; of roots and LOGARITHM, the first double may be off."""
+    cdef vector zero = vset(0.0), one = vset(1.0), y = absolute(x), root, square, square_error, e, k, f, log
+    cdef vector log_error, small, small_error
+    cdef vmask vanishes     # less than 2**-1000
+    error[0] = zero
+    if kind == COUNT:
+        return vadd(vselect(vequal(y, zero), zero, one), vsub(y, y))        # NaN
+    if kind == CAREFUL:
+        y = vselect(vequal(y, vset(INFINITY)), zero, y)     # where that is not its term, the maximum tells
+        vanishes = vequal(y, zero)
+        small = vselect(vless(y, vset(DOUBLE_MIN)), vset(TWO_54), one)
+        log = log2_double(vmul(y, small), zero, zero, False, &e, &log_error)
+        e = vsub(e, vselect(vless(y, vset(DOUBLE_MIN)), vset(54.0), zero))
+        e = vsub(e, r.origin)
+        log = vsub(log, r.base_error)
+        e = product(e, r.power, &small_error)
+        log = product(log, r.power, &small)
+        small = vadd(vfma(log_error, r.close, small), small_error)
+        k = vadd(vadd(e, log), r.shift)
+        f = two_sum(e, vsub(r.shift, k), &small_error)
+        f = two_sum(f, log, &e)
+        f = fast_two_sum(f, vadd(vadd(small_error, e), small), &small)
+        log = exp2_double(k, f, small, r.unit, &small)
+        k = vselect(vanishes, zero, k)          # nor does it count beside a 0 whose power is infinite
+        vanishes = vless(vset(1000.0), absolute(vsub(k, vset(ROUND_16TH))))
+        error[0] = vselect(vanishes, zero, small)
+        return vselect(vanishes, vsub(zero, r.unit), log)
+    y = vmul(y, r.scale)
+    if kind == FIRST:
+        return y
+    if kind == ROOT:
+        root = vsqrt(y)
+        error[0] = vmul(vset(0.5), vdiv(vfma1(vsub(zero, root), root, y), vmax(root, vset(DOUBLE_MIN))))
+        return root
+    if kind == THREE_HALVES:
+        return product(y, vsqrt(y), error)
+    if kind < LOGARITHM:
+        square = product(y, y, &square_error)
+        if kind == SECOND:
+            error[0] = square_error
+            return square
+        if kind == THIRD:
+            small = product(square, y, error)
+            error[0] = vfma(square_error, y, error[0])
+            return small
+        small = product(square, square, error)
+        error[0] = vfma(vadd(square, square), square_error, error[0])
+        return small
+    log = log2_fast(y, &e)
+    e = vsub(e, r.origin)
+    log = vsub(log, r.base_error)
+    k = vadd(vfma(log, r.power, vmul(e, r.power)), r.shift)
+    f = vfma(log, r.power, vfma1(e, r.power, vsub(r.shift, k)))
+    vanishes = vless(k, vset(ROUND_16TH - 1000))
+    f = vselect(vanishes, zero, f)
+    y = vselect(vanishes, zero, vlookup(EXP2_TABLE, k))
+    error[0] = vmul(y, vadd(exp2_minus_one(f), vpick(EXP2_RESIDUE, k)))
+    return y
+
+
+cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weight, const PowerReference* r, int kind,
+                           bint general) noexcept nogil:
+    """Adds an element. `general`: x may be infinite or unfit for a mean, the weight, unless it is NULL, not 1."""
+    cdef vector error, e, w = vset(1.0), term
+    if general:
+        if weight != NULL:
+            w = vload(weight)
+        x = vselect(vless(vmul(x, r.sign), r.floor), vset(NAN), x)
+        if kind < CAREFUL:      # the maximum tells
+            x = vselect(vequal(absolute(x), vset(INFINITY)), vset(1.0), x)
+        term = product(term_of(x, r, &error, kind), w, &e)
+        error = vfma(error, w, e)
+        weights.sum = two_sum(weights.sum, w, &e)
+        weights.error = vadd(weights.error, e)
+    else:
+        term = term_of(x, r, &error, kind)
+    sum.sum = two_sum(sum.sum, term, &e)
+    sum.error = vadd(sum.error, vadd(e, error))
+
+
+cdef inline Sum no_sum() noexcept nogil:
+    cdef Sum s
+    s.sum = s.error = vset(0.0)
+    return s
+
+
+cdef inline void join(vector* sum, vector* error, const Sum* other) noexcept nogil:
+    add_to(sum, error, other.sum)
+    error[0] = vadd(error[0], other.error)
+
+
+cdef inline Sum folded(const Sum* lanes) noexcept nogil:
+    """The sum of the lanes of one output, in the order of fold_add, in every lane."""
+    cdef double sum[LANES]
+    cdef double error[LANES]
+    cdef double total, shadow
+    cdef Py_ssize_t i, half = LANES // 2
+    cdef Sum s
+    for i in range(VECTORS):
+        vstore(&sum[WIDTH * i], lanes[i].sum)
+        vstore(&error[WIDTH * i], lanes[i].error)
+    while half:
+        for i in range(half):
+            total = sum[i] + sum[i + half]
+            shadow = total - sum[i]
+            error[i] += error[i + half] + ((sum[i] - (total - shadow)) + (sum[i + half] - shadow))
+            sum[i] = total
+        half //= 2
+    s.sum = vset(sum[0])
+    s.error = vset(error[0])
+    return s
+
+
+cdef inline void fold_sums(Sum* lanes, Py_ssize_t vectors) noexcept nogil:
+    """As folded, for outputs side by side: into the first."""
+    cdef Py_ssize_t i, half = LANES // 2
+    cdef vector e
+    while half:
+        for i in range(vectors * half):
+            lanes[i].sum = two_sum(lanes[i].sum, lanes[i + vectors*half].sum, &e)
+            lanes[i].error = vadd(lanes[i].error, vadd(lanes[i + vectors*half].error, e))
+        half //= 2
+
+
+cdef inline void scan_powers(vector* top, const double* x, const double* w, vector sign) noexcept nogil:
+    """Raises top to the maximum, as a state has it, of WIDTH more elements."""
+    cdef vector key = vmul(absolute(vload(x)), sign)
+    if w != NULL:
+        key = vselect(vequal(vload(w), vset(0.0)), vset(-INFINITY), key)
+    top[0] = vmax(key, top[0])
+
+
+cdef struct Powers:
+    # A block that is to be summed: of one output, or of `vectors` times WIDTH outputs, each with a state and reference.
+    const Block* block
+    const double* x
+    const double* weights
+    Py_ssize_t rows, count, vectors
+    const double* tail
+    const double* tail_weights
+    vector* top
+    bint ahead
+    bint general                # elements may be infinite or unfit for a mean, weights other than 1
+    PowerState* states
+    const PowerReference* references
+
+
+# Rows: blocks of one output, its lanes along the axis; every element of the vectors in the state is equal
+
+cdef inline Sum in_order(const Sum* lanes, Py_ssize_t count) noexcept nogil:
+    """As folded, but one by one, as outputs side by side have few elements."""
+    cdef double sum[LANES]
+    cdef double error[LANES]
+    cdef Sum s = no_sum()
+    cdef vector e
+    cdef Py_ssize_t j
+    for j in range(VECTORS):
+        vstore(&sum[WIDTH * j], lanes[j].sum)
+        vstore(&error[WIDTH * j], lanes[j].error)
+    for j in range(count):
+        s.sum = two_sum(s.sum, vset(sum[j]), &e)
+        s.error = vadd(s.error, vadd(e, vset(error[j])))
+    return s
+
+
+cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, bint general,
+                                   bint ahead) noexcept nogil:
+    """`ahead`: as much of the next block is scanned; so memory is read evenly, in the shade of the arithmetic."""
+    cdef Sum sums[VECTORS]
+    cdef Sum weights[VECTORS]
+    cdef Sum total
+    cdef Py_ssize_t i, j, k
+    for j in range(VECTORS):
+        sums[j] = weights[j] = no_sum()
+    for i in range(a.rows):
+        for j in range(VECTORS):
+            k = LANES*i + WIDTH*j
+            if ahead:
+                scan_powers(&a.top[j], a.x + BLOCK + k, NULL, r.sign)
+            add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
+                      general)
+    if a.tail != NULL:
+        for j in range(VECTORS):
+            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, general)
+    total = in_order(sums, a.count) if a.count <= LANES else folded(sums)
+    join(&a.states.sum, &a.states.sum_error, &total)
+    if general:
+        total = in_order(weights, a.count) if a.count <= LANES else folded(weights)
+        join(&a.states.weight, &a.states.weight_error, &total)
+
+
+# Tiles: a block of up to LANES outputs side by side, each with its own state
+
+cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general) noexcept nogil:
+    cdef Sum sums[LANES * VECTORS]
+    cdef Sum weights[LANES * VECTORS]
+    cdef PowerReference r
+    cdef Py_ssize_t i, j, k, lane, lanes = LANES if a.rows > LANES else 1, stride = a.block.stride
+    for j in range(a.vectors):
+        r = a.references[j]
+        for lane in range(lanes):
+            sums[lane*a.vectors + j] = weights[lane*a.vectors + j] = no_sum()
+        for i in range(a.rows):
+            lane = i % lanes * a.vectors + j
+            k = stride*i + WIDTH*j
+            prefetch_next(a.block, i, j)
+            add_power(&sums[lane], &weights[lane], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, &r,
+                      kind, general)
+    if lanes > 1:
+        fold_sums(sums, a.vectors)
+        if general:
+            fold_sums(weights, a.vectors)
+    for j in range(a.vectors):
+        join(&a.states[j].sum, &a.states[j].sum_error, &sums[j])
+        if general:
+            join(&a.states[j].weight, &a.states[j].weight_error, &weights[j])
+
+
+cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
+    cdef PowerReference r = a.references[0]     # a copy, which no store can change
+    if a.vectors and (a.general or kind == COUNT or kind == CAREFUL):
+        add_tile_of_powers(a, kind, True)
+    elif a.vectors:
+        add_tile_of_powers(a, kind, False)
+    elif a.general or kind == COUNT or kind == CAREFUL:
+        add_row_of_powers(a, &r, kind, True, False)
+    elif a.ahead:
+        add_row_of_powers(a, &r, kind, False, True)
+    else:
+        add_row_of_powers(a, &r, kind, False, False)
+
+
+cdef void add_powers(const Powers* a, int kind) noexcept nogil:
+    """Adds a block; each kind has loops of its own."""
+    if kind == COUNT:
+        add_powers_as(a, COUNT)
+    elif kind == ROOT:
+        add_powers_as(a, ROOT)
+    elif kind == FIRST:
+        add_powers_as(a, FIRST)
+    elif kind == THREE_HALVES:
+        add_powers_as(a, THREE_HALVES)
+    elif kind == SECOND:
+        add_powers_as(a, SECOND)
+    elif kind == THIRD:
+        add_powers_as(a, THIRD)
+    elif kind == FOURTH:
+        add_powers_as(a, FOURTH)
+    elif kind == LOGARITHM:
+        add_powers_as(a, LOGARITHM)
+    else:
+        add_powers_as(a, CAREFUL)
+
+
+cdef inline void raise_power(PowerState* s, PowerReference* r, vector maximum, const PowerParameters* p,
+                             bint first) noexcept nogil:
+    """Gives a state, and its reference, the larger of the two maxima."""
+    cdef PowerState to
+    cdef vmask up = vless(s.maximum, maximum)
+    if first:
+        s.maximum = maximum
+        s.sum = s.sum_error = s.weight = s.weight_error = vset(0.0)
+        r[0] = reference_for(s, p, p.kind)
+    elif vany(up):
+        to.maximum = s.maximum = vselect(up, maximum, s.maximum)
+        r[0] = reference_for(&to, p, p.kind)
+        move(s, &to, p)
+
+
+cdef inline void scan_rows_of_powers(const Powers* a, Py_ssize_t start, Py_ssize_t rows, vector sign) noexcept nogil:
+    cdef Py_ssize_t i, j, k
+    for i in range(rows):
+        for j in range(VECTORS):
+            k = start + LANES*i + WIDTH*j
+            scan_powers(&a.top[j], a.x + k, a.weights + k if a.weights != NULL else NULL, sign)
+
+
+cdef void power_row(void* state, const void* parameters, const Block* block, bint first,
+                    double* extremes) noexcept nogil:
+    cdef PowerState* s = <PowerState*>state
+    cdef const PowerParameters* p = <const PowerParameters*>parameters
+    cdef PowerReference r
+    cdef vector top[VECTORS]
+    cdef double ones[LANES]
+    cdef Powers a = Powers(block, block.x, block.weights, 0, 0, 0, NULL, &ones[0], &top[0], False, False, s, &r)
+    cdef Py_ssize_t left = block.rows, i, j
+    cdef bint last = False
+    cdef double maximum
+    if not first:
+        r = reference_for(s, p, p.kind)
+    for i in range(LANES):
+        ones[i] = i < block.tail_length
+    for j in range(VECTORS):
+        top[j] = vset(extremes[0]) if block.scanned else vset(-INFINITY)
+    if not block.scanned:
+        scan_rows_of_powers(&a, 0, min(BLOCK_ROWS, left), p.sign)
+    while not last:
+        a.rows = min(BLOCK_ROWS, left)
+        last = left < BLOCK_ROWS or (left == BLOCK_ROWS and block.tail == NULL)
+        if last and block.tail != NULL:
+            a.tail = block.tail
+            for j in range(VECTORS):
+                scan_powers(&top[j], a.tail + WIDTH*j, &ones[WIDTH * j], p.sign)
+        a.count = a.rows*LANES + (block.tail_length if a.tail != NULL else 0)
+        maximum = fold_max(top)
+        raise_power(s, &r, vset(maximum), p, first)
+        first = False
+        for j in range(VECTORS):
+            top[j] = vset(-INFINITY)
+        a.general = block.weights != NULL or p.mean or maximum == INFINITY
+        a.ahead = left >= 2*BLOCK_ROWS and not a.general and p.kind != COUNT and p.kind != CAREFUL
+        add_powers(&a, p.kind)
+        if left > BLOCK_ROWS and not a.ahead:
+            scan_rows_of_powers(&a, BLOCK, min(BLOCK_ROWS, left - BLOCK_ROWS), p.sign)
+        left -= a.rows
+        a.x += LANES * a.rows
+        if a.weights != NULL:
+            a.weights += LANES * a.rows
+    if block.ahead != NULL:
+        a.x = block.ahead
+        scan_rows_of_powers(&a, 0, BLOCK_ROWS, p.sign)
+        extremes[0] = fold_max(top)
+
+
+cdef void power_tile(void* states, const void* parameters, const Block* block, Py_ssize_t vectors,
+                     bint first) noexcept nogil:
+    cdef const PowerParameters* p = <const PowerParameters*>parameters
+    cdef PowerState* s = <PowerState*>states
+    cdef PowerReference r[VECTORS]
+    cdef vector top
+    cdef Powers a = Powers(block, block.x, block.weights, block.rows, block.rows, vectors, NULL, NULL, NULL, False,
+                           block.weights != NULL or p.mean, s, &r[0])
+    cdef Py_ssize_t i, j, k
+    for j in range(vectors):
+        top = vset(-INFINITY)
+        if not first:
+            r[j] = reference_for(&s[j], &p[j], p.kind)
+        for i in range(block.rows):
+            k = block.stride*i + WIDTH*j
+            scan_powers(&top, block.x + k, block.weights + k if block.weights != NULL else NULL, p.sign)
+        a.general = a.general or vany(vequal(top, vset(INFINITY)))
+        raise_power(&s[j], &r[j], top, &p[j], first)
+    add_powers(&a, p.kind)
+
+
+cdef void power_merge(void* into, const void* other, const void* parameters) noexcept nogil:
+    cdef const PowerParameters* p = <const PowerParameters*>parameters
+    cdef PowerState* s = <PowerState*>into
+    cdef PowerState t = (<const PowerState*>other)[0]
+    cdef PowerReference r
+    raise_power(s, &r, t.maximum, p, False)
+    move(&t, s, p)
+    add_to(&s.sum, &s.sum_error, t.sum)
+    s.sum_error = vadd(s.sum_error, t.sum_error)
+    add_to(&s.weight, &s.weight_error, t.weight)
+    s.weight_error = vadd(s.weight_error, t.weight_error)
+
+
+cdef void power_parameters(PowerParameters* p, const double* power, double limit, bint mean) noexcept nogil:
+    cdef double first = power[0], size = abs(first)
+    cdef vector given = vload(power), sizes = absolute(given), least = vset(SMALLEST_POWER)
+    cdef vmask tiny = vless(sizes, least)
+    p.given = given
+    p.sign = vselect(vless(given, vset(0.0)), vset(-1.0), vset(1.0))
+    p.mean = mean
+    p.count = vset(limit)
+    p.power = vselect(tiny, vselect(vless(given, vset(0.0)), vsub(vset(0.0), least), least), given)
+    p.power = vselect(vless(sizes, vset(INFINITY)), p.power, vset(1.0))
+    p.kind = CAREFUL
+    if size == INFINITY:
+        p.kind = COUNT              # the maximum tells, unless there are NaN
+    elif first == 1:
+        p.kind = FIRST
+    elif first == 2:
+        p.kind = SECOND
+    elif first == 3:
+        p.kind = THIRD
+    elif first == 4:
+        p.kind = FOURTH
+    elif not mean and first == 0:
+        p.kind = COUNT
+    elif not mean and first == 0.5:
+        p.kind = ROOT
+    elif not mean and first == 1.5:
+        p.kind = THREE_HALVES
+    elif not mean and first > 1:
+        p.kind = LOGARITHM
+
+
+cdef inline vector bounded(vector value, vector m, const PowerParameters* p) noexcept nogil:
+    """What is true of the exact value: without weights a norm is the largest element or more; a mean, or less."""
+    cdef vmask negative = vless(p.given, vset(0.0)), below = vless(value, m), above = vless(m, value)
+    cdef vector larger = vselect(below, m, value), smaller = vselect(above, m, value)
+    cdef vector bound = vselect(negative, larger if p.mean else smaller, smaller if p.mean else larger)
+    bound = vselect(vequal(p.count, vset(1.0)), m, bound)
+    return vselect(vless(p.count, vset(INFINITY)), bound, value)
+
+
+cdef inline vector power_result(const PowerState* s, const PowerParameters* p, vector* sign) noexcept nogil:
+    """The p-th root, rounded but once, and what infinite elements, p and nothing make of it."""
+    cdef vector zero = vset(0.0), one = vset(1.0), infinity = vset(INFINITY), total, error, e, log, log_error, value, m
+    cdef vector none = vselect(vless(p.given, zero), infinity, zero), rest
+    cdef vmask is_tiny
+    # The sum less the unit
+    if p.mean:
+        rest = quotient(s.sum, s.sum_error, s.weight, s.weight_error, &error)
+        rest = fast_two_sum(rest, error, &error)
+    else:
+        rest = product(vsub(s.weight, one), s.unit, &error)
+        error = vadd(vfma(s.weight_error, s.unit, error), s.sum_error)
+        rest = two_sum(rest, s.sum, &e)
+        rest = two_sum(rest, vadd(e, error), &error)
+    total = vadd(s.unit, rest)
+    sign[0] = sign_of(total)
+    total = absolute(total)
+    is_tiny = vless(total, vset(DOUBLE_MIN))
+    log = vmul(vselect(is_tiny, vset(TWO_54), one), sign[0])
+    log = log2_double(vmul(rest, log), vmul(error, log), vmul(s.unit, log), True, &e, &log_error)
+    e = vsub(e, vselect(is_tiny, vset(54.0), zero))
+    e = two_sum(vadd(s.exponent, e), log, &log)
+    value = quotient(e, vadd(log, log_error), p.power, zero, &log_error)
+    m = absolute(s.maximum)
+    value = vselect(vless(vset(LARGE_POWER), absolute(p.power)), vfma(vmul(value, vset(LOG_2)), m, m),
+                    exp2_rounded(value, log_error))
+    value = vselect(vequal(total, zero), none, vselect(vequal(total, infinity), vsub(infinity, none), value))
+    m = vselect(vequal(s.maximum, vset(-INFINITY)), none, m)
+    value = bounded(value, m, p)
+    value = vselect(vless(m, infinity), vselect(vequal(m, zero), m, value), m)
+    value = vselect(vless(absolute(p.given), infinity), value, m)
+    if not p.mean:
+        value = vselect(vequal(p.given, zero), total, value)
+    return vselect(vequal(total, total), value, total)      # NaN
+
+
+cdef void power_finish(const void* states, const void* parameters, Py_ssize_t vectors, double* values, double* signs,
+                       double* lost) noexcept nogil:
+    cdef const PowerState* s = <const PowerState*>states
+    cdef const PowerParameters* p = <const PowerParameters*>parameters
+    cdef vector sign
+    cdef Py_ssize_t j
+    for j in range(vectors):
+        vstore(values + WIDTH*j, power_result(&s[j], &p[j], &sign))
+        vstore(signs + WIDTH*j, sign)
+        vstore(lost + WIDTH*j, vset(NAN))
+
+
+cdef bint power_short(const void* parameters, const Block* a, Py_ssize_t vectors, double* values) noexcept nogil:
+    return False
+
+
+cdef void pnorm_parameters(void* parameters, const double* power, double limit) noexcept nogil:
+    power_parameters(<PowerParameters*>parameters, power, limit, False)
+
+
+cdef void pmean_parameters(void* parameters, const double* power, double limit) noexcept nogil:
+    power_parameters(<PowerParameters*>parameters, power, limit, True)
+
+
+cdef Reduction PNORM = Reduction(
+    power_row, power_tile, power_short, power_merge, power_finish, pnorm_parameters,
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, 1.0, True)
+
+cdef Reduction PMEAN = Reduction(
+    power_row, power_tile, power_short, power_merge, power_finish, pmean_parameters,
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, INFINITY, True)
