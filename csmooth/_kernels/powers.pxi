@@ -75,7 +75,8 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     s.exponent = vmul(even, p.power)
     if kind < LOGARITHM:
         return r
-    log = log2_fast(vmul(m, r.scale), &e) if kind == LOGARITHM else log2_double(vmul(m, r.scale), zero, zero, False, &e, &m)
+    m = vmul(m, r.scale)
+    log = log2_fast(m, &e) if kind == LOGARITHM else log2_double(m, zero, zero, False, &e, &m)
     e = vadd(e, even)
     is_large = vless(vset(LARGE_POWER), absolute(p.power))
     s.base = vselect(is_large, e, zero)
