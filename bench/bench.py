@@ -93,7 +93,7 @@ def allocating(make: Maker) -> Maker:
 
 
 def three_lines(exponentials: Callable[[Array, Array, Any], Any]) -> Maker:
-    """Log-sum-exp as one writes it in NumPy, with one's own sum of exp(a - m)."""
+    """Log-sum-exp as one writes it in NumPy, with one's own sum, or mean, of exp(a - m)."""
 
     def call(a: Array, axis: Any = None) -> Any:
         m = a.max(axis, keepdims=True)
@@ -116,6 +116,31 @@ def mean_by_softmax(module: Any) -> Callable[..., Any]:
         return (module.softmax(a, axis) * a).sum(axis)
 
     return call
+
+
+def less_log_n(module: Any) -> Callable[..., Any]:
+    """Log-mean-exp, by the logsumexp of a module."""
+
+    def call(a: Any, axis: Any = None) -> Any:
+        total = module.logsumexp(a, axis)
+        return total - math.log(math.prod(a.shape) / math.prod(total.shape))
+
+    return call
+
+
+def pnorm(module: Any, mean: bool = False) -> Callable[..., Any]:
+    """The p-norm, or the power mean of what is positive, as one writes it if it must not overflow."""
+
+    def call(a: Any, axis: Any = None, p: float = 2.0) -> Any:
+        sizes = module.abs(a)
+        m = module.amax(sizes, axis, keepdims=True)
+        powers = (sizes / m) ** p
+        return m.squeeze(axis) * (powers.mean(axis) if mean else powers.sum(axis)) ** (1 / p)
+
+    return call
+
+
+pmean = partial(pnorm, mean=True)
 
 
 def softmax(a: Array, axis: Any = None, out: Any = None) -> Any:
@@ -180,6 +205,16 @@ def numba_loops(*functions: Callable[..., float]) -> Any:
     return njit(loops)
 
 
+def exponential(x: float, m: float, p: float) -> float:
+    """The term of logsumexp and logmeanexp."""
+    return math.exp(x - m)
+
+
+def power(x: float, m: float, p: float) -> float:
+    """The term of pnorm and pmean."""
+    return (abs(x) / m) ** p
+
+
 def itself(x: float) -> float:
     """The size of an element where the largest itself is looked for."""
     return x
@@ -195,15 +230,13 @@ class Peer(NamedTuple):
     same: bool = True  # gives the same values
 
 
-EXPONENTIAL = (lambda x, m, p: math.exp(x - m), lambda m, s, n, p: m + math.log(s), itself)
-
 PEERS = {
     "logsumexp": [
         Peer("NumPy", "numpy", three_lines(lambda a, m, axis: np.exp(a - m).sum(axis))),
         Peer("SciPy", "scipy", of_numpy("scipy.special.logsumexp")),
         Peer("torch", "torch", of_torch("torch.logsumexp")),
         Peer("JAX", "jax", of_jax("jax.scipy.special.logsumexp")),
-        Peer("numba", "numba", of_numba(*EXPONENTIAL), counts=False),
+        Peer("numba", "numba", of_numba(exponential, lambda m, s, n, p: m + math.log(s), itself), counts=False),
         Peer("numexpr", "numexpr", three_lines(by_numexpr), counts=False),
         Peer("nansum", "bottleneck", of_numpy("bottleneck.nansum"), counts=False, same=False),
     ],
@@ -212,6 +245,27 @@ PEERS = {
         Peer("SciPy", "scipy", of_numpy(("scipy.special", mean_by_softmax))),
         Peer("torch", "torch", of_torch(("torch", mean_by_softmax))),
         Peer("JAX", "jax", of_jax(("jax.nn", mean_by_softmax))),
+    ],
+    "logmeanexp": [
+        Peer("NumPy", "numpy", three_lines(lambda a, m, axis: np.exp(a - m).mean(axis))),
+        Peer("SciPy", "scipy", of_numpy(("scipy.special", less_log_n))),
+        Peer("torch", "torch", of_torch(("torch", less_log_n))),
+        Peer("JAX", "jax", of_jax(("jax.scipy.special", less_log_n))),
+        Peer("numba", "numba", of_numba(exponential, lambda m, s, n, p: m + math.log(s / n), itself), counts=False),
+    ],
+    "pnorm": [
+        Peer("NumPy", "numpy", of_numpy(("numpy", pnorm))),
+        Peer("norm", "numpy", of_numpy(("numpy.linalg", lambda m: lambda a, axis=None, p=2.0: m.norm(a, p, axis)))),
+        Peer("torch", "torch", of_torch(("torch.linalg", lambda m: lambda a, dim, p=2.0: m.vector_norm(a, p, dim)))),
+        Peer("JAX", "jax", of_jax(("jax.numpy.linalg", lambda m: lambda a, axis=None, p=2.0: m.norm(a, p, axis)))),
+        Peer("numba", "numba", of_numba(power, lambda m, s, n, p: m * s ** (1 / p), lambda x: abs(x)), counts=False),
+    ],
+    "pmean": [
+        Peer("NumPy", "numpy", of_numpy(("numpy", pmean))),
+        Peer("SciPy", "scipy", of_numpy("scipy.stats.pmean")),
+        Peer("torch", "torch", of_torch(("torch", pmean))),
+        Peer("JAX", "jax", of_jax(("jax.numpy", pmean))),
+        Peer("numba", "numba", of_numba(power, lambda m, s, n, p: m * (s / n) ** (1 / p), itself), counts=False),
     ],
     "softmax": [
         Peer("NumPy", "numpy", of_numpy(softmax)),
@@ -284,6 +338,13 @@ CASES = [
     Case("boltzmann", "float64", (16_000_000,)),
     Case("boltzmann", "float64", (100_000,)),
     Case("boltzmann", "float64", (1_000_000, 8), 1),
+    Case("logmeanexp", "float64", (16_000_000,)),
+    Case("logmeanexp", "float64", (100_000,)),
+    Case("logmeanexp", "float64", (1_000_000, 8), 1),
+    Case("pnorm", "float64", (16_000_000,), keywords={"p": 3.5}),
+    Case("pnorm", "float64", (16_000_000,), keywords={"p": 2.0}),
+    Case("pnorm", "float64", (16_000_000,), keywords={"p": 3.0}),
+    Case("pmean", "float64", (16_000_000,), keywords={"p": 3.5}, numbers="standard_exponential"),
     Case("softmax", "float64", (4000, 4000), 1),
     Case("softmax", "float32", (64, 50257), 1),
     Case("log_softmax", "float64", (4000, 4000), 1),
