@@ -76,6 +76,12 @@ def parser() -> Parser:
             command.add_argument("--keepdims", action="store_true", help="keep the reduced axes, with length 1")
         command.add_argument("--out", metavar="FILE", help="write the result to this .npy file instead of printing it")
         command.set_defaults(run=apply, row=row)
+    summary = "draw the smooth maxima of a small vector against their sharpness"
+    command = commands.add_parser("plot", help=summary, description=summary, allow_abbrev=False)
+    command.add_argument(
+        "--out", metavar="FILE", default="csmooth.png", help="by default csmooth.png; also .svg or .pdf"
+    )
+    command.set_defaults(run=plot)
     command = commands.add_parser("info", help="versions, and the builds of the kernels", allow_abbrev=False)
     command.set_defaults(run=info)
     return top
@@ -120,11 +126,23 @@ def apply(arguments: argparse.Namespace) -> None:
     if arguments.out is None:
         show(result())
         return
+    write(arguments.out, lambda file: np.save(file, result()))
+
+
+def plot(arguments: argparse.Namespace) -> None:
+    """Draws the picture into a file."""
     try:
-        with replacing(arguments.out) as file:
-            np.save(file, result())
-    except OSError as error:
-        raise CommandError(f"{arguments.out}: {error.strerror or error}") from error
+        from ._plot import draw  # imports matplotlib
+    except ImportError as error:
+        raise CommandError(str(error)) from error
+
+    def save(file: IO[bytes]) -> None:
+        try:
+            draw(file, Path(arguments.out).suffix[1:] or "png")
+        except ValueError as error:  # of the format
+            raise CommandError(f"{arguments.out}: {error}") from error
+
+    write(arguments.out, save)
 
 
 def load(name: str) -> np.ndarray[Any, Any]:
@@ -136,6 +154,15 @@ def load(name: str) -> np.ndarray[Any, Any]:
         raise CommandError(f"{name}: {error.strerror or error}") from error
     except Exception as error:  # a malformed header can raise almost anything
         raise CommandError(f"{name}: not a .npy file that can be mapped: {error}") from error
+
+
+def write(name: str, save: Callable[[IO[bytes]], None]) -> None:
+    """Makes or replaces a file by what `save` writes."""
+    try:
+        with replacing(name) as file:
+            save(file)
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror or error}") from error
 
 
 @contextmanager
