@@ -1,7 +1,18 @@
 """Smooth maxima of NumPy arrays, at the speed of one pass over memory."""
 
+from ._duality import conjugate, logsumexp_bounds
 from ._reductions import boltzmann, logsumexp, pmean, pnorm
 from ._softmax import log_softmax, softmax
 from ._version import __version__
 
-__all__ = ["__version__", "boltzmann", "log_softmax", "logsumexp", "pmean", "pnorm", "softmax"]
+__all__ = [
+    "__version__",
+    "boltzmann",
+    "conjugate",
+    "log_softmax",
+    "logsumexp",
+    "logsumexp_bounds",
+    "pmean",
+    "pnorm",
+    "softmax",
+]

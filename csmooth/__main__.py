@@ -1,4 +1,7 @@
-"""The command line: ``python -m csmooth logsumexp FILE --axis 1`` reduces an array in a .npy file."""
+"""The command line: ``python -m csmooth logsumexp FILE --axis 1`` reduces an array in a .npy file.
+
+FUNCTIONS has a row for each function that has a command: its options follow from its row and its signature.
+"""
 
 import argparse
 import os
@@ -15,11 +18,11 @@ from typing import IO, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from . import _dispatch, logsumexp
+from . import _dispatch, boltzmann, log_softmax, logsumexp, softmax
 from ._version import __version__
 
 
-class Reduction(NamedTuple):
+class Function(NamedTuple):
     """A command: the function that it calls, its help, and the real numbers that it takes as options."""
 
     function: Callable[..., Any]
@@ -27,14 +30,18 @@ class Reduction(NamedTuple):
     parameters: Mapping[str, str]
 
 
-ALPHA = "sharpness, 1 by default: inf is the maximum, -inf the minimum"
+ALPHA = {"alpha": "sharpness, 1 by default: inf is the maximum, -inf the minimum"}
+SHARES = {"alpha": "sharpness, 1 by default: at inf the maxima share the whole, at -inf the minima"}
 
-REDUCTIONS = {
-    "logsumexp": Reduction(
+FUNCTIONS = {
+    "logsumexp": Function(
         logsumexp,
         "smooth maximum: (1/alpha) log of the sum of exp(alpha x)",
-        {"alpha": ALPHA, "initial": "one more element"},
+        ALPHA | {"initial": "one more element"},
     ),
+    "boltzmann": Function(boltzmann, "smooth maximum: the mean of x, weighted by exp(alpha x)", ALPHA),
+    "softmax": Function(softmax, "exp(alpha x) over the sum of these", SHARES),
+    "log_softmax": Function(log_softmax, "the logarithm of softmax", SHARES),
 }
 
 
@@ -55,12 +62,12 @@ def parser() -> Parser:
     top = Parser(prog="csmooth", description="Smooth maxima of NumPy arrays.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"csmooth {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for name, reduction in REDUCTIONS.items():
-        takes = signature(reduction.function).parameters
-        command = commands.add_parser(name, help=reduction.summary, description=reduction.summary, allow_abbrev=False)
+    for name, row in FUNCTIONS.items():
+        takes = signature(row.function).parameters
+        command = commands.add_parser(name, help=row.summary, description=row.summary, allow_abbrev=False)
         command.add_argument("file", metavar="FILE", help="a .npy file; it is memory-mapped")
         command.add_argument("--axis", type=axis, default=None, help="such as 1, -1 or 0,2; by default none: all axes")
-        for parameter, meaning in reduction.parameters.items():
+        for parameter, meaning in row.parameters.items():
             required = takes[parameter].default is Parameter.empty
             command.add_argument(
                 f"--{parameter}", type=float, required=required, default=argparse.SUPPRESS, metavar="X", help=meaning
@@ -68,7 +75,13 @@ def parser() -> Parser:
         if "keepdims" in takes:
             command.add_argument("--keepdims", action="store_true", help="keep the reduced axes, with length 1")
         command.add_argument("--out", metavar="FILE", help="write the result to this .npy file instead of printing it")
-        command.set_defaults(run=reduce, reduction=reduction)
+        command.set_defaults(run=apply, row=row)
+    summary = "draw the smooth maxima of a small vector against their sharpness"
+    command = commands.add_parser("plot", help=summary, description=summary, allow_abbrev=False)
+    command.add_argument(
+        "--out", metavar="FILE", default="csmooth.png", help="by default csmooth.png; also .svg or .pdf"
+    )
+    command.set_defaults(run=plot)
     command = commands.add_parser("info", help="versions, and the builds of the kernels", allow_abbrev=False)
     command.set_defaults(run=info)
     return top
@@ -97,9 +110,9 @@ def joined(words: Sequence[str]) -> list[str]:
     return result
 
 
-def reduce(arguments: argparse.Namespace) -> None:
-    """Prints or writes the reduction of a file."""
-    function, _, parameters = arguments.reduction
+def apply(arguments: argparse.Namespace) -> None:
+    """Prints or writes what a function makes of a file."""
+    function, _, parameters = arguments.row
     options = vars(arguments)
     keywords = {name: options[name] for name in ("axis", "keepdims", *parameters) if name in options}
     array = load(arguments.file)
@@ -113,11 +126,23 @@ def reduce(arguments: argparse.Namespace) -> None:
     if arguments.out is None:
         show(result())
         return
+    write(arguments.out, lambda file: np.save(file, result()))
+
+
+def plot(arguments: argparse.Namespace) -> None:
+    """Draws the picture into a file."""
     try:
-        with replacing(arguments.out) as file:
-            np.save(file, result())
-    except OSError as error:
-        raise CommandError(f"{arguments.out}: {error.strerror or error}") from error
+        from ._plot import draw  # imports matplotlib
+    except ImportError as error:
+        raise CommandError(str(error)) from error
+
+    def save(file: IO[bytes]) -> None:
+        try:
+            draw(file, Path(arguments.out).suffix[1:] or "png")
+        except ValueError as error:  # of the format
+            raise CommandError(f"{arguments.out}: {error}") from error
+
+    write(arguments.out, save)
 
 
 def load(name: str) -> np.ndarray[Any, Any]:
@@ -129,6 +154,15 @@ def load(name: str) -> np.ndarray[Any, Any]:
         raise CommandError(f"{name}: {error.strerror or error}") from error
     except Exception as error:  # a malformed header can raise almost anything
         raise CommandError(f"{name}: not a .npy file that can be mapped: {error}") from error
+
+
+def write(name: str, save: Callable[[IO[bytes]], None]) -> None:
+    """Makes or replaces a file by what `save` writes."""
+    try:
+        with replacing(name) as file:
+            save(file)
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import mpmath
@@ -9,7 +10,7 @@ import pytest
 
 import csmooth
 from csmooth import _dispatch
-from csmooth.__main__ import main
+from csmooth.__main__ import FUNCTIONS, main
 
 DIGITS = Path(__file__).parents[1] / "bench" / "data" / "digits_log_joint.npy"
 
@@ -40,27 +41,57 @@ def assert_one_line(error, *mentions):
 
 
 @pytest.mark.parametrize(
-    ("options", "keywords"),
+    ("function", "options", "keywords"),
     [
-        ([], {}),
-        (["--axis", "none"], {}),
-        (["--axis", "1"], {"axis": 1}),
-        (["--axis", "-1"], {"axis": -1}),
-        (["--axis", "0,2"], {"axis": (0, 2)}),
-        (["--axis", "-1,0"], {"axis": (-1, 0)}),
-        (["--axis=-1,-2", "--keepdims"], {"axis": (-1, -2), "keepdims": True}),
-        (["--alpha", "2", "--axis", "0"], {"alpha": 2.0, "axis": 0}),
-        (["--alpha", "-1e3"], {"alpha": -1e3}),
-        (["--alpha", "-inf", "--axis", "2"], {"alpha": -np.inf, "axis": 2}),
-        (["--initial", "0"], {"initial": 0.0}),
+        ("logsumexp", [], {}),
+        ("logsumexp", ["--axis", "none"], {}),
+        ("logsumexp", ["--axis", "1"], {"axis": 1}),
+        ("logsumexp", ["--axis", "-1"], {"axis": -1}),
+        ("logsumexp", ["--axis", "0,2"], {"axis": (0, 2)}),
+        ("logsumexp", ["--axis", "-1,0"], {"axis": (-1, 0)}),
+        ("logsumexp", ["--axis=-1,-2", "--keepdims"], {"axis": (-1, -2), "keepdims": True}),
+        ("logsumexp", ["--alpha", "2", "--axis", "0"], {"alpha": 2.0, "axis": 0}),
+        ("logsumexp", ["--alpha", "-1e3"], {"alpha": -1e3}),
+        ("logsumexp", ["--alpha", "-inf", "--axis", "2"], {"alpha": -np.inf, "axis": 2}),
+        ("logsumexp", ["--initial", "0"], {"initial": 0.0}),
+        ("boltzmann", ["--axis", "1"], {"axis": 1}),
+        ("boltzmann", ["--alpha", "0", "--keepdims"], {"alpha": 0.0, "keepdims": True}),
+        ("boltzmann", ["--alpha", "-2.5", "--axis", "0,2"], {"alpha": -2.5, "axis": (0, 2)}),
+        ("softmax", [], {}),
+        ("softmax", ["--axis", "-1", "--alpha", "-3"], {"axis": -1, "alpha": -3.0}),
+        ("log_softmax", ["--axis", "0,2"], {"axis": (0, 2)}),
+        ("log_softmax", ["--alpha", "0"], {"alpha": 0.0}),
     ],
 )
-def test_writes_what_the_function_gives(array, capsys, options, keywords):
-    assert main(["logsumexp", "a.npy", *options, "--out", "result.npy"]) == 0
+def test_writes_what_the_function_gives(array, capsys, function, options, keywords):
+    assert main([function, "a.npy", *options, "--out", "result.npy"]) == 0
     assert capsys.readouterr() == ("", "")
-    result, expected = np.load("result.npy"), csmooth.logsumexp(array, **keywords)
+    result, expected = np.load("result.npy"), getattr(csmooth, function)(array, **keywords)
     assert result.dtype == expected.dtype
     np.testing.assert_array_equal(result, expected, strict=result.ndim > 0)
+
+
+def test_every_reduction_has_a_command():
+    public = [getattr(csmooth, name) for name in csmooth.__all__]
+    reductions = [
+        function for function in public if callable(function) and "keepdims" in signature(function).parameters
+    ]
+    assert {row.function for row in FUNCTIONS.values()} == {*reductions, csmooth.softmax, csmooth.log_softmax}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_prints_what_it_gives(array, capsys, function):
+    row = FUNCTIONS[function]
+    words, keywords = [], {}
+    for parameter in row.parameters:
+        words += [f"--{parameter}", "2"]
+        keywords[parameter] = 2.0
+    np.save("b.npy", np.abs(array))  # positive, as power means need
+    assert main([function, "b.npy", "--axis", "1", *words]) == 0
+    printed, error = capsys.readouterr()
+    assert error == ""
+    numbers = [float(word) for word in printed.replace("[", " ").replace("]", " ").split()]
+    assert numbers == row.function(np.abs(array), axis=1, **keywords).ravel().tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -120,9 +151,10 @@ def test_out_replaces_a_file_and_leaves_nothing_else(array):
     assert sorted(os.listdir()) == ["a.npy", "result.npy"]
 
 
-def test_out_may_be_the_input(array):
-    assert main(["logsumexp", "a.npy", "--axis", "0", "--out", "a.npy"]) == 0
-    np.testing.assert_array_equal(np.load("a.npy"), csmooth.logsumexp(array, axis=0))
+@pytest.mark.parametrize("function", [csmooth.logsumexp, csmooth.softmax])
+def test_out_may_be_the_input(array, function):
+    assert main([function.__name__, "a.npy", "--axis", "0", "--out", "a.npy"]) == 0
+    np.testing.assert_array_equal(np.load("a.npy"), function(array, axis=0))
 
 
 def test_out_takes_the_name_as_given(array):
@@ -215,6 +247,10 @@ def test_bad_files(capsys, make):
         (["logsumexp", "a.npy", "--alpha", "x"], ["--alpha", "'x'"]),
         (["logsumexp", "a.npy", "--alpha", "0"], ["a.npy", "alpha"]),
         (["logsumexp", "a.npy", "--beta", "2"], ["--beta"]),
+        (["boltzmann", "a.npy", "--initial", "2"], ["--initial"]),
+        (["boltzmann", "empty.npy"], ["empty.npy", "boltzmann", "no elements"]),
+        (["softmax", "a.npy", "--keepdims"], ["--keepdims"]),
+        (["softmax", "a.npy", "--axis", "3"], ["a.npy", "axis 3"]),
         (["logsumexp", "a.npy", "--out", "no/result.npy"], ["no/result.npy"]),
         (["logsumexp", "a.npy", "--out", "."], ["."]),
         (["logsumexp", "two\nlines.npy"], ["two lines.npy"]),
@@ -222,11 +258,12 @@ def test_bad_files(capsys, make):
 )
 @pytest.mark.usefixtures("array")
 def test_bad_arguments(capsys, words, mentions):
+    np.save("empty.npy", np.zeros((2, 0)))
     assert main(words) == 2
     output, error = capsys.readouterr()
     assert output == ""
     assert_one_line(error, *mentions)
-    assert os.listdir() == ["a.npy"]
+    assert sorted(os.listdir()) == ["a.npy", "empty.npy"]
 
 
 @pytest.mark.usefixtures("array")
@@ -298,7 +335,7 @@ def test_info_names_the_level_that_was_forced(level):
 
 
 def test_help(capsys):
-    for words in (["--help"], ["logsumexp", "--help"], ["--version"]):
+    for words in (["--help"], *([function, "--help"] for function in FUNCTIONS), ["--version"]):
         with pytest.raises(SystemExit) as end:
             main(words)
         assert end.value.code == 0

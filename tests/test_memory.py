@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from csmooth import logsumexp
+from csmooth import conjugate, logsumexp, logsumexp_bounds
 
 MIB = 2**20
 LIMIT = MIB
@@ -88,6 +88,15 @@ def calls(size: int) -> dict[str, Call]:
         "out, many": lambda: discard(logsumexp(memory.reshape(len(table), 128, 8), axis=2, out=long_out)),
         "out and keepdims": lambda: discard(logsumexp(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out)),
         "out inside a": lambda: discard(logsumexp(table, axis=0, out=table[0])),
+        "bounds": lambda: logsumexp_bounds(table, axis=1),
+        "bounds, masked": lambda: logsumexp_bounds(masked, axis=0),
+        "conjugate": lambda: conjugate(table.T),
+        "conjugate, axis 0": lambda: conjugate(table, axis=0),
+        "conjugate, axis 1": lambda: conjugate(table, axis=1),
+        "conjugate, first and last of three axes": lambda: conjugate(cube, axis=(0, 2)),
+        "conjugate, short rows": lambda: conjugate(memory.reshape(-1, 8), axis=1),
+        "conjugate, float32": lambda: conjugate(single, axis=0),
+        "conjugate, masked": lambda: conjugate(masked, axis=0),
     }
 
 
