@@ -40,6 +40,9 @@ def main() -> None:
     q = fit(lambda f: expm1(f * log(2)) / f if f else log(2), -half, half, 5, abs)
     print(f"    over the highest coefficient: {[float(c / q[0]) for c in q[1:]]!r}")
 
+    print("q of 2**f = 1 + f·log(2) + f²·q(f), |f| <= 1/32; error of f·q:")
+    fit(lambda f: (expm1(f * log(2)) - f * log(2)) / f**2 if f else log(2) ** 2 / 2, -half, half, 5, abs)
+
     powers = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
     rounding = max(abs(float(x * FACTOR) / (x * FACTOR) - 1) for x in powers) * 2**53
     print(f"2**(j/16) times the factor, error {float(rounding):.3f} units of 2**-53:")
@@ -48,6 +51,10 @@ def main() -> None:
     print("2**(j/16):")
     for j, x in enumerate(powers):
         print(f"    {entry(float(x), j)!r}")
+    print("2**(j/16) in 48 bits, and what rounding left, over itself:")
+    for j, x in enumerate(powers):
+        short = floor(x * 2**47 + mpf(1) / 2) / 2**47
+        print(f"    {entry(float(short), j)!r}, {float(x / short - 1)!r}")
     print("2**(j/16) over the factor, and what rounding it left:")
     for j, x in enumerate(powers):
         exact = x / FACTOR

@@ -1,7 +1,7 @@
 """Smooth maxima of NumPy arrays, at the speed of one pass over memory."""
 
 from ._duality import conjugate, logsumexp_bounds
-from ._reductions import boltzmann, logsumexp, pmean, pnorm
+from ._reductions import boltzmann, logmeanexp, logsumexp, mellowmax, pmean, pnorm
 from ._softmax import log_softmax, softmax
 from ._version import __version__
 
@@ -10,8 +10,10 @@ __all__ = [
     "boltzmann",
     "conjugate",
     "log_softmax",
+    "logmeanexp",
     "logsumexp",
     "logsumexp_bounds",
+    "mellowmax",
     "pmean",
     "pnorm",
     "softmax",

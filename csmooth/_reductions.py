@@ -120,6 +120,95 @@ def logsumexp(
     return value.result(empty) if sign is None else (value.result(empty), sign.result(empty))
 
 
+def logmeanexp(
+    a: ArrayLike,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    alpha: ArrayLike = 1.0,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+) -> Any:
+    r"""Logarithm of a mean of exponentials, mellowmax: :math:`\frac1α \log (\sum_i b_i e^{α a_i} / \sum_i b_i)`.
+
+    A smooth maximum between the mean and the maximum [1]_. Unlike `boltzmann` it is monotone. As `alpha` tends to 0 it
+    becomes the mean, without losing digits. One pass over the data, without overflow, temporaries or warnings; the
+    result has the same bits for every memory layout and for every instruction set with fused multiply-add.
+
+    Parameters
+    ----------
+    a : array_like
+        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
+        are left out.
+    axis : None, int or tuple of int, optional
+        The axes that are reduced; by default all.
+    b : array_like, optional
+        Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
+        `a` is NaN or infinite. For infinite `alpha` weights only say which elements exist.
+    keepdims : bool, optional
+        Whether the reduced axes stay, with length 1.
+    alpha : float or array_like, optional
+        Sharpness. 0 gives the weighted mean, +inf the maximum, -inf the minimum; negative values a smooth minimum. An
+        array must broadcast to the shape of `a` with the reduced axes of length 1, as ``alpha[:, np.newaxis]`` does
+        for one value a row.
+    where : array_like of bool, optional
+        Broadcasts to the shape of `a`; elements that are False are left out.
+    out : ndarray, optional
+        Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+
+    Returns
+    -------
+    float64, float32 or ndarray
+        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
+        else float64. For positive `alpha`, +inf if any element is; an element -inf adds nothing but its weight. For
+        negative `alpha` the other way round. NaN where every element was left out, the weights add up to 0, or
+        the quotient of the sums is negative; for arrays with a mask, a masked array, masked where no element was left.
+
+    Raises
+    ------
+    TypeError
+        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
+        or an `out` to which the result cannot be cast.
+    ValueError
+        For a reduction of no elements, shapes that do not broadcast, an `out` of another shape.
+    numpy.exceptions.AxisError
+        For an axis that `a` does not have.
+
+    Notes
+    -----
+    The error stays within 1 ulp of the result times max(1, condition number), the condition number being
+    :math:`\sum_i |a_i| p_i / |M|` for the result :math:`M`, with the softmax :math:`p` of `a`, and with weights
+    :math:`\sum_i |p_i - b_i / \sum_j b_j| / |α M|` more. Without weights :math:`\min a \le M \le \max a` holds in
+    floating point. The error may be larger where :math:`|α|` or weights are below 1e-290 or :math:`|α|` is above
+    1e307. For tiny `alpha`, sums overflow where elements exceed 1e308 divided by their number.
+
+    References
+    ----------
+    .. [1] K. Asadi, M. L. Littman, "An alternative softmax operator for reinforcement learning", ICML 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from csmooth import logmeanexp
+    >>> logmeanexp([1, 2, 4])
+    np.float64(3.071233730888176)
+    >>> logmeanexp([1, 2, 4], alpha=1e-12)
+    np.float64(2.333333333334111)
+    >>> logmeanexp([[1, 2, 4], [0, np.inf, 0]], alpha=[[np.inf], [-1]], axis=1)
+    array([4.        , 0.40546511])
+    """
+    into = _arrays.operands("logmeanexp", a, axis, b, where)
+    _arrays.require_elements("logmeanexp", into)
+    sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
+    value = _arrays.Output("logmeanexp", into, keepdims, out, sharpness)
+    reduce("logmeanexp", into, sharpness, None, value.array)
+    return value.result(_blank(into, value))
+
+
+mellowmax = logmeanexp
+
+
 def boltzmann(
     a: ArrayLike,
     alpha: ArrayLike = 1.0,

@@ -60,12 +60,17 @@ cdef extern from *:
         0.9696035575013605, 0.964678906036742, 0.9609197773255048, 0.9583777734684463,
         0.9571067811865476, 0.9571630729697497, 0.9586054127039704, 0.9614951659746271,
         0.9658964152537145, 0.9718760801866497, 0.9795040432046712, 0.9888532806985737};
-    /* What rounding left of each, over itself: */
-    static const double EXP2_RESIDUE[TABLE_SIZE] = {
-        0.0, 8.189317638195514e-17, -2.7939114859515733e-17, 7.826573258636075e-17,
-        3.3484623336251524e-17, 3.7508542013031266e-17, 1.9572585293112036e-17, 5.68648095791174e-17,
-        -6.835808657661923e-17, -2.3591094770850053e-17, 5.1548301170786783e-17, 1.5341410053603723e-17,
-        4.875160526227061e-17, 1.685487290628973e-17, 1.790126907604513e-17, -5.5450656186394274e-17};
+    /* 2**(j/16) in 48 bits, of which sums of 8 are exact, and what rounding left, over itself: */
+    static const double SHORT_TABLE[TABLE_SIZE] = {
+        1.0, 0.9908868912137052, 0.9827538663326294, 0.9756443173783467,
+        0.9696035575013617, 0.9646789060367418, 0.960919777325504, 0.9583777734684453,
+        0.9571067811865461, 0.9571630729697489, 0.9586054127039709, 0.9614951659746289,
+        0.9658964152537131, 0.9718760801866502, 0.9795040432046704, 0.9888532806985744};
+    static const double SHORT_RESIDUE[TABLE_SIZE] = {
+        0.0, 3.2713528084463953e-15, -1.0460181172997024e-15, -1.4815995358089251e-15,
+        -2.0203970120504917e-15, 3.9510923150628613e-16, 1.2181111623289578e-15, 1.5325105611105371e-15,
+        1.9727621097122923e-15, 1.0288768878341219e-15, -6.683422652383052e-16, -2.190641207985756e-15,
+        1.7651222614235742e-15, -4.888688720890407e-16, 8.653960244117667e-16, -7.510767345443833e-16};
     /* 2**(j/16) / FACTOR, and what rounding it left: */
     static const double INVERSE_TABLE[TABLE_SIZE] = {
         0.7142851865704172, 0.7146592935117605, 0.7164335192832862, 0.7196698524414542,
@@ -101,7 +106,8 @@ cdef extern from *:
     #define DOUBLE_MAX 1.7976931348623157e308
     /* The highest coefficient of q in 2**f = 1 + f*q. */
     #define HIGHEST 0.00015403723980749267
-    /* log(2), in 40 bits and the rest. */
+    /* log(2), and in 40 bits and the rest. */
+    #define LN2 0.6931471805599453
     #define LN2_HIGH 0.6931471805592082
     #define LN2_LOW 7.371002565167799e-13
     /* log2(e) and log(2), and what rounding left of them. */
@@ -116,13 +122,14 @@ cdef extern from *:
     """
     const double[16] TERM_TABLE
     const double[16] EXP2_TABLE
-    const double[16] EXP2_RESIDUE
+    const double[16] SHORT_TABLE
+    const double[16] SHORT_RESIDUE
     const double[16] INVERSE_TABLE
     const double[16] INVERSE_RESIDUE
     double ROUND_16TH
     double ROUND_INTEGER
     double TWO_54, DOUBLE_MIN, DOUBLE_MAX
-    double HIGHEST, LN2_HIGH, LN2_LOW
+    double HIGHEST, LN2, LN2_HIGH, LN2_LOW
     double FIELD_1024 "FIELD_1024.value"
     double SQRT_HALF "SQRT_HALF.value"
     double TWO_52 "TWO_52.value"
@@ -205,12 +212,28 @@ cdef inline vector exp2_minus_one(vector f) noexcept nogil:
     return vmul(f, vfma(f2, vfma(f2, high, middle), low))
 
 
-cdef inline vector exp2_differences(vector x, vector scale, vector scale_error) noexcept nogil:
-    """2**(x * (scale + scale_error)) - 1: 1.5 units, however small, for products from -1023, where it is -1, to 1."""
-    cdef vector shift = vset(ROUND_16TH), k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k))
-    cdef vector power = vlookup(EXP2_TABLE, k)
+cdef inline vector exp2_curve(vector x, vector scale, vector scale_error, vector shift, vector one, vmask far,
+                              vector* small) noexcept nogil:
+    """2**t * one where `far`, else (2**t - 1 - t*log(2)) * one, for t = x * (scale + scale_error).
+
+    `one` is 2**(shift - ROUND_16TH); where it is 0, all must be far. The result comes as two parts to be summed apart:
+    the one returned, exact, and `small`, below 0.022 * 2**t. Not far, for abs(t) <= 1/2, the error is 2**-57 of abs(t);
+    far, 2**-57 of 2**t. With t = k + f, 2**t is 2**k + 2**k * (f*log(2) + f*f*q).
+    """
+    cdef vector zero = vset(0.0), k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), q
+    cdef vector power = vlookup(SHORT_TABLE, k), difference = vsub(power, vselect(far, zero, one))
+    cdef vector minus_k = vselect(far, zero, vmul(vsub(shift, k), one)), residue = vpick(SHORT_RESIDUE, k), line
     f = vfma(x, scale_error, f)
-    return vadd(vsub(power, vset(1.0)), vmul(power, vadd(exp2_minus_one(f), vpick(EXP2_RESIDUE, k))))
+    line = vmul(f, vset(LN2))
+    q = vfma(vset(1.525288289783206e-05), f, vset(0.00015403723980749267))
+    q = vfma(q, f, vset(0.0013333558145882446))
+    q = vfma(q, f, vset(0.009618129106919537))
+    q = vfma(q, f, vset(0.05550410866482158))
+    q = vfma(q, f, vset(0.24022650695910075))
+    small[0] = vmul(power, vfma(vmul(f, f), q, vfma(line, residue, residue)))
+    small[0] = vfma(line, difference, small[0])
+    small[0] = vfma(minus_k, vset(LN2_LOW), small[0])
+    return vfma(minus_k, vset(LN2_HIGH), difference)
 
 
 cdef inline vector exp2_inverse(vector x, vector scale, vector scale_error, vector shift,

@@ -7,7 +7,7 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
     sum                of weight * term, as the sum of two doubles (Knuth's two_sum), so that 10**7 terms do not drift
     side               for logsumexp the ties: the weight of the elements equal to the maximum (their number, without
                        weights), which stay out of the sum; for boltzmann the moment: the sum of weight * term * x
-    mean, weight       for logmeanexp, besides, the sums of weight * (exp(alpha * x) - 1), and of the weights
+    line, near, far    for logmeanexp, the sums of (e), of which the sum above is another
 
 (a) The largest term out of the sum: [0, -40] gives 4e-18, and [x] gives x. Then terms carry FACTOR * 2**BIAS, as what
     lies far below the maximum still counts.
@@ -16,6 +16,10 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
     the exponent 0.  Moving the offset rounds, harmlessly: next to such x, terms change by that when x is rounded.
 (d) A block's moment is taken about its centre, the element nearest to 0: so it loses no digits where elements are
     alike, and errs by at most twice as much as one about 0. In the state it is about 0; the second double sees to that.
+(e) Near 0, where abs(x * scale) <= 0.49, exp(alpha * x) is 1 + alpha * x + curve. The weights of these elements are
+    summed, and their lines, weight * x, about a centre as in (d), which are all that counts if alpha is tiny. Far
+    elements have only a curve, their exponential. So the rounding errors of curves are small beside alpha * x, and the
+    sums make up both that of exp(alpha * x) and, with the weights of far elements, that of exp(alpha * x) - 1.
 """
 
 cdef extern from *:
@@ -34,7 +38,13 @@ cdef struct State:
 
 cdef struct MeanState:
     State state
-    vector mean, mean_error, weight, weight_error
+    vector opposite             # the largest -x
+    vector line, line_error, near, near_error, far, far_error
+
+cdef enum:
+    # The sums of a block of logmeanexp: of lines, of curves in two parts, of the weights of far elements; with weights
+    # also of those of near elements; if they are given, and not 0 or 1, also of what rounding left.
+    LINE, CURVE, CURVE_SMALL, FAR, NEAR, LINE_ERROR, FAR_ERROR, NEAR_ERROR, MEANS_SUMMED
 
 cdef struct Parameters:
     # abs(alpha) * log2(e), and what rounding it left; where alpha is 1 that is little, and left out for speed
@@ -43,6 +53,7 @@ cdef struct Parameters:
     vector alpha             # abs(alpha)
     vector sign              # of alpha
     vector count             # of elements; infinite with weights
+    vector near              # the largest element that is near 0
     vector most              # log(count) / abs(alpha), which the result lies above the maximum at most
     bint weighted            # weights are given
     bint scaled              # some alpha is not 1: scale_error and sign count, and logarithms are divided
@@ -51,16 +62,19 @@ cdef struct Reference:
     # What turns elements into terms.
     vector maximum, offset, scale, scale_error, shift, low
     vector gone              # with weights, what lies below counts for nothing: low, or -inf where the scale is 0
-    vector centre            # of moments
-    vector least             # where exp(alpha * x) is 0
+    vector centre            # of moments, or of lines
+    vector near              # as in the parameters; -1 if there is an offset, below which all near elements vanish
+    vector one               # what exp(0) is relative to the reference, if any element is near
 
 cdef struct Few:
     # The sums of at most LANES elements, one by one.
-    vector sum, sum_error, small, side, side_error, mean, mean_error, weight, weight_error
+    vector sum, sum_error, small, side, side_error
+    vector mean[MEANS_SUMMED]
+    vector mean_error[MEANS_SUMMED]
 
 cdef enum:
     # What a loop over elements must mind; constants where it is called, so that each loop is compiled without the rest.
-    # The same bits come out if more is minded than need be, only later.
+    # The same bits come out if more is minded than need be, only later; but for CLOSE.
     TIES = 1            # an element may be the maximum
     SHIFTED = 2         # the offset may differ from 0
     SCALED = 4          # the scale may have an error, or be 0
@@ -70,6 +84,7 @@ cdef enum:
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
     SHARP = 256         # a softmax may count the maxima alone
+    CLOSE = 512         # weights of logmeanexp are given: what rounding leaves is summed, too
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
@@ -105,9 +120,16 @@ cdef inline vector rescaling(const State* s, const State* t, const Parameters* p
     return exp2_down(vselect(vless(down, zero), down, zero))
 
 
+cdef inline vector one_of(const State* s) noexcept nogil:
+    """2**-exponent, where that is at most 1, as it is if any element is near; 0 if there is an offset."""
+    cdef vector zero = vset(0.0), one = exp2_down(vselect(vless(zero, s.exponent), vsub(zero, s.exponent), zero))
+    return vselect(vequal(s.offset, zero), one, zero)
+
+
 cdef inline Reference reference_of(const State* s, const Parameters* p, int minded) noexcept nogil:
-    cdef int bias = 0 if minded & MOMENTS else BIAS
-    cdef int least = -1023 if minded & MOMENTS else EXPONENT_MIN    # where terms are 0, or less than any double
+    cdef bint biased = not minded & (MOMENTS | MEANS)
+    cdef int bias = BIAS if biased else 0
+    cdef int least = EXPONENT_MIN if biased else -1023      # where terms are less than any double, or 0
     cdef Reference r
     r.maximum = s.maximum
     r.offset = s.offset
@@ -115,8 +137,11 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.scale_error = p.scale_error
     r.shift = vsub(vset(ROUND_16TH + bias), s.exponent)
     r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), vset(LOWEST if minded & MOMENTS else -DOUBLE_MAX))
-    r.least = vmax(vmul(vset(-1023.0), p.unscale), vset(LOWEST))
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
+    r.near = r.one = vset(0.0)
+    if minded & MEANS:
+        r.near = vselect(vequal(p.scale, vset(0.0)), p.near, vselect(vequal(s.offset, vset(0.0)), p.near, vset(-1.0)))
+        r.one = one_of(s)
     return r
 
 
@@ -168,7 +193,8 @@ cdef inline void start(State* s, vector maximum, const Parameters* p, int minded
     cdef MeanState* m = <MeanState*>s
     s[0] = state_at(maximum, p)
     if minded & MEANS:
-        m.mean = m.mean_error = m.weight = m.weight_error = vset(0.0)
+        m.opposite = vset(-INFINITY)
+        m.line = m.line_error = m.near = m.near_error = m.far = m.far_error = vset(0.0)
 
 
 cdef inline void merge(State* s, const State* t, const Parameters* p, bint moments) noexcept nogil:
@@ -190,13 +216,57 @@ cdef inline void merge(State* s, const State* t, const Parameters* p, bint momen
 
 # Elements
 
+cdef inline void add_mean(vector x, const double* weight, const Reference* r, vector* means, Py_ssize_t step,
+                          int minded) noexcept nogil:
+    """Adds one element to the sums of logmeanexp: `means` and each `step`-th vector after it."""
+    cdef vector zero = vset(0.0), w = vset(1.0), product, line, curve, small
+    cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x, t = vmax(r.low, distance)
+    cdef vmask far = vless(r.near, absolute(x)), gone
+    if minded & SHIFTED:                # the maximum may be infinite
+        t = vselect(vequal(t, vset(INFINITY)), zero, t)
+    curve = exp2_curve(t, r.scale, r.scale_error, r.shift, r.one, far, &small)
+    line = vselect(far, zero, vsub(x, r.centre))
+    if minded & (WEIGHTED | PADDED):
+        w = vload(weight)
+    if minded & WEIGHTED:
+        gone = vless(distance, r.low)   # infinitely, where alpha is tiny
+        curve = vselect(gone, zero, curve)
+        small = vselect(gone, zero, small)
+        line = vselect(vequal(w, zero), zero, line)
+    if minded & CLOSE:
+        product = vmul(w, line)
+        add_to(&means[LINE * step], &means[LINE_ERROR * step], product)
+        means[LINE_ERROR * step] = vadd(means[LINE_ERROR * step], vfma1(w, line, vsub(zero, product)))
+        product = vmul(w, curve)
+        small = vfma(w, small, vfma1(w, curve, vsub(zero, product)))
+        add_to(&means[CURVE * step], &means[CURVE_SMALL * step], product)
+        means[CURVE_SMALL * step] = vadd(means[CURVE_SMALL * step], small)
+        add_to(&means[FAR * step], &means[FAR_ERROR * step], vselect(far, w, zero))
+        add_to(&means[NEAR * step], &means[NEAR_ERROR * step], vselect(far, zero, w))
+        return
+    if minded & (WEIGHTED | PADDED):    # 0 or 1
+        line = vmul(w, line)
+        curve = vmul(w, curve)
+        small = vmul(w, small)
+    means[LINE * step] = vadd(means[LINE * step], line)
+    means[CURVE * step] = vadd(means[CURVE * step], curve)
+    means[CURVE_SMALL * step] = vadd(means[CURVE_SMALL * step], small)
+    means[FAR * step] = vadd_where(far, means[FAR * step], w)
+    if minded & WEIGHTED:
+        means[NEAR * step] = vadd_unless(far, means[NEAR * step], w)
+
+
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* sums, vector* smalls,
-                          vector* sides, vector* means, vector* weights, int minded) noexcept nogil:
-    """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments."""
+                          vector* sides, vector* means, Py_ssize_t step, int minded) noexcept nogil:
+    """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments; or means.
+    """
     cdef vector power, f, q, product, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
     cdef vector t = vmax(r.low, distance)
     cdef vmask tie
+    if minded & MEANS:
+        add_mean(x, weight, r, means, step, minded)
+        return
     if minded & MOMENTS:
         if minded & SHIFTED:            # the maximum may be infinite
             t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
@@ -212,14 +282,6 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         sums[0] = vadd(sums[0], power)
         sides[0] = vfma(power, vsub(t, r.centre), sides[0])
         return
-    if minded & MEANS:
-        f = exp2_differences(vmax(r.least, x), r.scale, r.scale_error)
-        if minded & (WEIGHTED | PADDED):
-            means[0] = vfma(vload(weight), f, means[0])
-        else:
-            means[0] = vadd(means[0], f)
-        if minded & WEIGHTED:
-            weights[0] = vadd(weights[0], vload(weight))
     power = exp2_terms(t, r.scale, r.scale_error, r.shift, minded & SCALED, &f, &q)
     if minded & WEIGHTED:               # which must not enlarge what counts for nothing
         w = vload(weight)
@@ -266,12 +328,38 @@ cdef inline vector centre_of(vector maximum, vector nearest) noexcept nogil:
     return vselect(vless(vset(-INFINITY), nearest), centre, vset(0.0))
 
 
+cdef inline vector centre_of_line(vector near, vector maximum, vector opposite) noexcept nogil:
+    """The element nearest to 0; 0 if some are positive and some negative, or not all are near."""
+    cdef vector zero = vset(0.0), centre = vselect(vless(opposite, zero), vsub(zero, opposite), zero)
+    centre = vselect(vless(maximum, zero), maximum, centre)
+    centre = vselect(vless(vmax(maximum, opposite), near), centre, zero)
+    return vselect(vless(absolute(centre), near), centre, zero)
+
+
+cdef inline vector other_extreme(vector x, int minded) noexcept nogil:
+    """What is largest at the element nearest to 0, or at the least."""
+    return vsub(vset(0.0), x) if minded & MEANS else vior(x, vset(-0.0))
+
+
+cdef inline void set_tail_weights(double* weights, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(LANES):
+        weights[i] = i < length
+
+
 cdef inline Few no_few(int minded) noexcept nogil:
     cdef Few few
+    cdef Py_ssize_t i
     few.sum = few_start(minded)
     few.sum_error = few.small = few.side = few.side_error = vset(0.0)
-    few.mean = few.mean_error = few.weight = few.weight_error = vset(0.0)
+    for i in range(means_summed(minded)):
+        few.mean[i] = few.mean_error[i] = vset(0.0)
     return few
+
+
+cdef inline Py_ssize_t means_summed(int minded) noexcept nogil:
+    return (0 if not minded & MEANS else
+            MEANS_SUMMED if minded & CLOSE else NEAR + 1 if minded & WEIGHTED else NEAR)
 
 
 cdef inline vector few_start(int minded) noexcept nogil:
@@ -279,46 +367,72 @@ cdef inline vector few_start(int minded) noexcept nogil:
     return vset(0.0 if minded & WEIGHTED else FEW_START if minded & MOMENTS else FEW_START_BIASED)
 
 
-cdef inline void add_one(Few* few, vector power, vector small, vector side, vector mean, vector weight,
+cdef inline void add_one(Few* few, vector power, vector small, vector side, const vector* mean,
                          int minded) noexcept nogil:
+    cdef Py_ssize_t i
+    if minded & MEANS:
+        for i in range(means_summed(minded)):
+            add_to(&few.mean[i], &few.mean_error[i], mean[i])
+        return
     add_in_order(&few.sum, &few.sum_error, power, not minded & WEIGHTED)
     if minded & MOMENTS:
         add_to(&few.side, &few.side_error, side)
     else:
         few.small = vadd(few.small, small)
-    if minded & MEANS:
-        add_to(&few.mean, &few.mean_error, mean)
-        if minded & WEIGHTED:
-            add_to(&few.weight, &few.weight_error, weight)
 
 
-cdef inline void add_means(State* s, vector mean, vector mean_error, vector weight, vector weight_error,
+cdef inline void add_pair(vector* total, vector* total_error, vector x, vector x_error) noexcept nogil:
+    add_to(total, total_error, x)
+    total_error[0] = vadd(total_error[0], x_error)
+
+
+cdef inline void add_means(State* s, const vector* sum, const vector* error, Py_ssize_t count, const Reference* r,
                            int minded) noexcept nogil:
-    """Adds the sums of a block that only logmeanexp has."""
+    """Adds the sums of a block of `count` elements, for logmeanexp."""
     cdef MeanState* m = <MeanState*>s
+    cdef vector near = vsub(vset(<double>count), sum[FAR]), near_error = vset(0.0), moment, moment_error
+    cdef vector line_error = error[LINE], far_error = error[FAR]
+    if minded & WEIGHTED:
+        near = sum[NEAR]
+        near_error = error[NEAR]
+    if minded & CLOSE:
+        line_error = vadd(line_error, sum[LINE_ERROR])
+        far_error = vadd(far_error, sum[FAR_ERROR])
+        near_error = vadd(near_error, sum[NEAR_ERROR])
+    moment = vmul(r.centre, near)
+    moment_error = vfma(r.centre, near_error, vfma1(r.centre, near, vsub(vset(0.0), moment)))
+    add_pair(&m.near, &m.near_error, near, near_error)
+    add_pair(&m.far, &m.far_error, sum[FAR], far_error)
+    add_pair(&m.line, &m.line_error, moment, moment_error)
+    add_pair(&m.line, &m.line_error, sum[LINE], line_error)
+    add_pair(&s.sum, &s.sum_error, sum[CURVE], error[CURVE])
+    add_pair(&s.sum, &s.sum_error, sum[CURVE_SMALL], error[CURVE_SMALL])
+
+
+cdef inline void add_few(State* s, const Few* few, Py_ssize_t count, const Reference* r, bint first,
+                         int minded) noexcept nogil:
+    cdef vector total
     if minded & MEANS:
-        add_to(&m.mean, &m.mean_error, mean)
-        m.mean_error = vadd(m.mean_error, mean_error)
-        if minded & WEIGHTED:
-            add_to(&m.weight, &m.weight_error, weight)
-            m.weight_error = vadd(m.weight_error, weight_error)
-
-
-cdef inline void add_few(State* s, const Few* few, const Reference* r, bint first, int minded) noexcept nogil:
-    cdef vector total = vsub(few.sum, few_start(minded))
+        add_means(s, few.mean, few.mean_error, count, r, minded)
+        return
+    total = vsub(few.sum, few_start(minded))
     add_sums(s, total, vfma(vset(HIGHEST), few.small, few.sum_error), few.side, few.side_error, r, first, minded)
-    add_means(s, few.mean, few.mean_error, few.weight, few.weight_error, minded)
 
 
 # Rows: blocks of one output, its lanes along the axis; every element of the vectors in the state is equal
 
-cdef inline void scan_row(vector* top, const double* x, Py_ssize_t rows, int minded) noexcept nogil:
+cdef inline void scan_row(vector* top, const double* x, const double* weights, Py_ssize_t rows,
+                          int minded) noexcept nogil:
+    cdef vector other
     cdef Py_ssize_t i, j
     for i in range(rows):
         for j in range(VECTORS):
             top[j] = vmax(vload(x + LANES*i + WIDTH*j), top[j])
-            if minded & MOMENTS:
-                top[VECTORS + j] = vmax(vior(vload(x + LANES*i + WIDTH*j), vset(-0.0)), top[VECTORS + j])
+            if minded & (MOMENTS | MEANS):
+                other = other_extreme(vload(x + LANES*i + WIDTH*j), minded)
+                if minded & MEANS and weights != NULL:      # absent elements are neutral, and the least
+                    other = vselect(vequal(vload(weights + LANES*i + WIDTH*j), vset(0.0)), vset(-INFINITY), other)
+                top[VECTORS + j] = vmax(other, top[VECTORS + j])
 
 
 cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
@@ -331,71 +445,79 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef vector sums[VECTORS]
     cdef vector smalls[VECTORS]
     cdef vector sides[VECTORS]
-    cdef vector means[VECTORS]
-    cdef vector weights[VECTORS]
-    cdef double ones[LANES]
+    cdef vector means[MEANS_SUMMED * VECTORS]
+    cdef vector mean[MEANS_SUMMED]
+    cdef vector mean_error[MEANS_SUMMED]
+    cdef double tail_weights[LANES]
     cdef Reference r = reference_of(s, p, minded)
     cdef const double* x = a.x + LANES*start
     cdef const double* w = a.weights + LANES*start
     cdef double total, total_error, moment, moment_error
-    cdef Py_ssize_t i, j, k
+    cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
+    cdef bint few = not minded & AHEAD and rows + (tail != NULL) <= 1
     r.centre = centre
+    if few and minded & MEANS:
+        r.centre = vset(0.0)            # exact sums are better off without
     for j in range(VECTORS):
-        sums[j] = smalls[j] = sides[j] = means[j] = weights[j] = vset(0.0)
+        sums[j] = smalls[j] = sides[j] = vset(0.0)
+        for i in range(means_summed(minded)):
+            means[i*VECTORS + j] = vset(0.0)
     for i in range(rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
             if minded & AHEAD:
                 top[j] = vmax(vload(x + BLOCK + k), top[j])
-                if minded & MOMENTS:
-                    top[VECTORS + j] = vmax(vior(vload(x + BLOCK + k), vset(-0.0)), top[VECTORS + j])
-            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], &weights[j], minded)
+                if minded & (MOMENTS | MEANS):
+                    top[VECTORS + j] = vmax(other_extreme(vload(x + BLOCK + k), minded), top[VECTORS + j])
+            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, minded)
     if tail != NULL:
         if minded & MEANS:
-            for i in range(LANES):
-                ones[i] = i < a.tail_length
+            set_tail_weights(tail_weights, a.tail_length)
         for j in range(VECTORS):
-            add_term(vload(tail + WIDTH*j), &ones[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
-                     &weights[j], (minded & ~WEIGHTED) | PADDED)
-    if not minded & AHEAD and rows + (tail != NULL) <= 1:
-        add_few_lanes(s, sums, smalls, sides, means, weights, LANES if rows else a.tail_length, &r, minded)
+            add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
+                     VECTORS, (minded & ~WEIGHTED) | PADDED)
+    if few:
+        add_few_lanes(s, sums, smalls, sides, means if minded & MEANS else NULL, count, &r, minded)
         return
-    if minded & MOMENTS:
-        total = fold_closely(sums, &total_error)
-        moment = fold_closely(sides, &moment_error)
+    if minded & MEANS:
+        for i in range(means_summed(minded)):
+            mean[i] = vset(fold_closely(means + i*VECTORS, &total_error, minded & CLOSE))
+            mean_error[i] = vset(total_error)
+        add_means(s, mean, mean_error, count, &r, minded)
+    elif minded & MOMENTS:
+        total = fold_closely(sums, &total_error, False)
+        moment = fold_closely(sides, &moment_error, False)
         add_sums(s, vset(total), vset(total_error), vset(moment), vset(moment_error), &r, False, minded)
     else:
         add_to(&s.sum, &s.sum_error, vset(fold_add(sums)))
         add_to(&s.sum, &s.sum_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
         if minded & TIES:
             add_to(&s.side, &s.side_error, vset(fold_add(sides)))
-    if minded & MEANS:
-        total = fold_closely(means, &total_error)
-        moment = fold_closely(weights, &moment_error)
-        add_means(s, vset(total), vset(total_error), vset(moment), vset(moment_error), minded)
 
 
 cdef void add_few_lanes(State* s, const vector* sums, const vector* smalls, const vector* sides, const vector* means,
-                        const vector* weights, Py_ssize_t count, const Reference* r, int minded) noexcept nogil:
+                        Py_ssize_t count, const Reference* r, int minded) noexcept nogil:
     """Adds lanes one by one, as add_few_rows does for outputs side by side."""
     cdef double sum[LANES]
     cdef double small[LANES]
     cdef double side[LANES]
-    cdef double mean[LANES]
-    cdef double weight[LANES]
+    cdef double lanes[MEANS_SUMMED * LANES]
+    cdef vector mean[MEANS_SUMMED]
     cdef Few few = no_few(minded)
-    cdef Py_ssize_t j
+    cdef Py_ssize_t i, j
     for j in range(VECTORS):
         vstore(sum + WIDTH*j, sums[j])
         vstore(small + WIDTH*j, smalls[j])
         vstore(side + WIDTH*j, sides[j])
-        vstore(mean + WIDTH*j, means[j])
-        vstore(weight + WIDTH*j, weights[j])
+        for i in range(means_summed(minded)):
+            vstore(lanes + LANES*i + WIDTH*j, means[i*VECTORS + j])
     for j in range(count):
-        add_one(&few, vset(sum[j]), vset(small[j]), vset(side[j]), vset(mean[j]), vset(weight[j]), minded)
-        if not minded & MOMENTS:
+        for i in range(means_summed(minded)):
+            mean[i] = vset(lanes[LANES*i + j])
+        add_one(&few, vset(sum[j]), vset(small[j]), vset(side[j]), mean, minded)
+        if minded & TIES:
             few.side = vadd(few.side, vset(side[j]))
-    add_few(s, &few, r, False, minded)
+    add_few(s, &few, count, r, False, minded)
 
 
 cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
@@ -404,7 +526,9 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
 
     Only the last of these scans ahead: what has weights is packed, a block a call, and has nothing ahead.
     """
-    if a.weights != NULL:
+    if a.weights != NULL and minded & MEANS and p.weighted:
+        add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED | CLOSE)
+    elif a.weights != NULL:
         add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED)
     elif vfirst(s.offset) != 0:
         add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED)
@@ -416,40 +540,51 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                                  int minded) noexcept nogil:
-    """`minded`: TIES or MOMENTS."""
-    cdef vector top[2 * VECTORS]     # the largest elements, and those nearest to 0
+    """`minded`: TIES, MOMENTS or MEANS."""
+    cdef MeanState* m = <MeanState*>s
+    cdef vector top[2 * VECTORS]     # the largest elements, and the other extremes
+    cdef double tail_weights[LANES]
     cdef const double* tail = NULL
+    cdef double other
     cdef vector centre = vset(0.0)
     cdef double maximum
     cdef Py_ssize_t done = 0, rows, left, j
     cdef bint last = False, ahead
     for j in range(VECTORS):
         top[j] = vset(extremes[0]) if a.scanned else vset(-INFINITY)
-        if minded & MOMENTS:
+        if minded & (MOMENTS | MEANS):
             top[VECTORS + j] = vset(extremes[1]) if a.scanned else vset(-INFINITY)
     if not a.scanned:
-        scan_row(top, a.x, min(BLOCK_ROWS, a.rows), minded)
+        scan_row(top, a.x, a.weights, min(BLOCK_ROWS, a.rows), minded)
     while not last:
         left = a.rows - done
         rows = min(BLOCK_ROWS, left)
         last = left < BLOCK_ROWS or (left == BLOCK_ROWS and a.tail == NULL)
         if last and a.tail != NULL:
             tail = a.tail
-            scan_row(top, tail, 1, minded)
+            if minded & MEANS:
+                set_tail_weights(tail_weights, a.tail_length)
+            scan_row(top, tail, tail_weights, 1, minded)
         maximum = fold_max(top)
+        if minded & (MOMENTS | MEANS):
+            other = fold_max(top + VECTORS)
         if minded & MOMENTS:
-            centre = centre_of(vset(maximum), vset(fold_max(top + VECTORS)))
+            centre = centre_of(vset(maximum), vset(other))
+        if minded & MEANS:
+            centre = centre_of_line(p.near, vset(maximum), vset(other))
         for j in range(VECTORS):
             top[j] = top[VECTORS + j] = vset(-INFINITY)
         if first:
             start(s, vset(maximum), p, minded)
             first = False
         elif maximum > vfirst(s.maximum):
-            raise_to(s, vset(maximum), p, minded & MOMENTS)
+            raise_to(s, vset(maximum), p, not minded & TIES)
+        if minded & MEANS:
+            m.opposite = vmax(vset(other), m.opposite)
         ahead = left >= 2*BLOCK_ROWS
         if a.weights != NULL or p.scaled or vfirst(s.offset) != 0:
             if ahead and vfirst(s.offset) != 0:     # as add_any_row does not
-                scan_row(top, a.x + LANES*done + BLOCK, BLOCK_ROWS, minded)
+                scan_row(top, a.x + LANES*done + BLOCK, NULL, BLOCK_ROWS, minded)
             add_any_row(s, p, a, done, rows, tail, centre, top, ahead, minded)
         elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
             if ahead:
@@ -462,26 +597,29 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             add_row(s, p, a, done, rows, tail, centre, top, 0)
         done += rows
         if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
-            scan_row(top, a.x + LANES*done, left - BLOCK_ROWS, minded)
+            scan_row(top, a.x + LANES*done, NULL, left - BLOCK_ROWS, minded)
     if a.ahead != NULL:
-        scan_row(top, a.ahead, BLOCK_ROWS, minded)
+        scan_row(top, a.ahead, NULL, BLOCK_ROWS, minded)
         extremes[0] = fold_max(top)
-        if minded & MOMENTS:
+        if minded & (MOMENTS | MEANS):
             extremes[1] = fold_max(top + VECTORS)
 
 
 # Tiles: a block of up to LANES outputs side by side, each with its own state
 
-cdef inline vector scan_column(const Block* a, Py_ssize_t column, vector* centre, int minded) noexcept nogil:
-    """The maxima of WIDTH outputs of a block, and the centres of their moments."""
-    cdef vector x, maximum = vset(-INFINITY), nearest = vset(-INFINITY)
+cdef inline vector scan_column(const Block* a, Py_ssize_t column, vector* other, int minded) noexcept nogil:
+    """The maxima of WIDTH outputs of a block, and the other extremes."""
+    cdef vector x, extreme, maximum = vset(-INFINITY)
     cdef Py_ssize_t i
+    other[0] = maximum
     for i in range(a.rows):
         x = vload(a.x + a.stride*i + column)
         maximum = vmax(x, maximum)
-        if minded & MOMENTS:
-            nearest = vmax(vior(x, vset(-0.0)), nearest)
-    centre[0] = centre_of(maximum, nearest)
+        if minded & (MOMENTS | MEANS):
+            extreme = other_extreme(x, minded)
+            if minded & MEANS and a.weights != NULL:
+                extreme = vselect(vequal(vload(a.weights + a.stride*i + column), vset(0.0)), vset(-INFINITY), extreme)
+            other[0] = vmax(extreme, other[0])
     return maximum
 
 
@@ -490,15 +628,16 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef vector sums[LANES * VECTORS]
     cdef vector smalls[LANES * VECTORS]
     cdef vector sides[LANES * VECTORS]
-    cdef vector means[LANES * VECTORS]
-    cdef vector weights[LANES * VECTORS]
+    cdef vector means[MEANS_SUMMED * LANES * VECTORS]
+    cdef vector mean[MEANS_SUMMED * VECTORS]
+    cdef vector mean_error[MEANS_SUMMED * VECTORS]
     cdef vector sums_error[VECTORS]
     cdef vector sides_error[VECTORS]
     cdef vector count[VECTORS]              # of ties without weights, exact in any order: they do without lanes
     cdef Reference r[VECTORS]
-    cdef bint counts = not minded & (WEIGHTED | MOMENTS)
+    cdef bint counts = minded & TIES and not minded & WEIGHTED
     cdef State* t
-    cdef Py_ssize_t i, j, k, lane
+    cdef Py_ssize_t i, j, k, lane, part
     if a.rows <= LANES:
         add_few_rows(s, p, a, centre, vectors, False, minded)
         return
@@ -512,20 +651,29 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             sums[lane] = smalls[lane] = sides[lane] = vset(0.0)
-            if minded & MEANS:
-                means[lane] = weights[lane] = vset(0.0)
+            for part in range(means_summed(minded)):
+                means[part*LANES*VECTORS + lane] = vset(0.0)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
-                     &count[j] if counts else &sides[lane], &means[lane], &weights[lane], minded)
+                     &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, minded)
     for i in range(LANES, a.rows):
         for j in range(vectors):
             lane = (i % LANES) * vectors + j
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
-                     &count[j] if counts else &sides[lane], &means[lane], &weights[lane], minded)
+                     &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, minded)
+    if minded & MEANS:
+        for part in range(means_summed(minded)):
+            fold_lanes_closely(means + part*LANES*VECTORS, vectors, sums_error, minded & CLOSE)
+            for j in range(vectors):
+                mean[j*MEANS_SUMMED + part] = means[part*LANES*VECTORS + j]
+                mean_error[j*MEANS_SUMMED + part] = sums_error[j]
+        for j in range(vectors):
+            add_means(state(s, j, minded), mean + j*MEANS_SUMMED, mean_error + j*MEANS_SUMMED, a.rows, &r[j], minded)
+        return
     if minded & MOMENTS:
-        fold_lanes_closely(sums, vectors, sums_error)
-        fold_lanes_closely(sides, vectors, sides_error)
+        fold_lanes_closely(sums, vectors, sums_error, False)
+        fold_lanes_closely(sides, vectors, sides_error, False)
         for j in range(vectors):
             add_sums(&s[j], sums[j], sums_error[j], sides[j], sides_error[j], &r[j], False, minded)
         return
@@ -538,52 +686,57 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
         add_to(&t.sum, &t.sum_error, sums[j])
         add_to(&t.sum, &t.sum_error, vmul(vset(HIGHEST), smalls[j]))
         add_to(&t.side, &t.side_error, count[j] if counts else sides[j])
-    if minded & MEANS:
-        fold_lanes_closely(means, vectors, sums_error)
-        fold_lanes_closely(weights, vectors, sides_error)
-        for j in range(vectors):
-            add_means(state(s, j, minded), means[j], sums_error[j], weights[j], sides_error[j], minded)
 
 
 cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, const vector* centre, Py_ssize_t vectors,
                               bint first, int minded) noexcept nogil:
     """Adds a block of at most LANES rows."""
-    cdef vector power, small, side, mean, weight, zero = vset(0.0)
+    cdef vector mean[MEANS_SUMMED]
+    cdef vector power, small, side, zero = vset(0.0)
     cdef Few few
     cdef Reference r
-    cdef Py_ssize_t i, j, k
+    cdef Py_ssize_t i, j, k, part
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
-        r.centre = centre[j]
+        r.centre = zero if minded & MEANS else centre[j]
         few = no_few(minded)
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
-            power = small = side = mean = weight = zero
-            add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &side if minded & MOMENTS else &few.side,
-                     &mean, &weight, minded)
-            add_one(&few, power, small, side, mean, weight, minded)
-        add_few(state(s, j, minded), &few, &r, first, minded)
+            power = small = side = zero
+            for part in range(means_summed(minded)):
+                mean[part] = zero
+            add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &few.side if minded & TIES else &side,
+                     mean, 1, minded)
+            add_one(&few, power, small, side, mean, minded)
+        add_few(state(s, j, minded), &few, a.rows, &r, first, minded)
 
 
 cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
                                   int minded) noexcept nogil:
-    """`minded`: TIES or MOMENTS."""
+    """`minded`: TIES, MOMENTS or MEANS."""
     cdef vector centre[VECTORS]
-    cdef vector maximum
+    cdef vector maximum, other
     cdef State* t
+    cdef MeanState* m
     cdef bint shifted = False, scaled = False
     cdef Py_ssize_t j
     for j in range(vectors):
-        maximum = scan_column(a, WIDTH*j, &centre[j], minded)
+        maximum = scan_column(a, WIDTH*j, &other, minded)
+        centre[j] = centre_of_line(p[j].near, maximum, other) if minded & MEANS else centre_of(maximum, other)
         t = state(s, j, minded)
         if first:
             start(t, maximum, &p[j], minded)
         elif vany(vless(t.maximum, maximum)):
-            raise_to(t, maximum, &p[j], minded & MOMENTS)
+            raise_to(t, maximum, &p[j], not minded & TIES)
+        if minded & MEANS:
+            m = <MeanState*>t
+            m.opposite = vmax(other, m.opposite)
         shifted = shifted or vany(vless(vset(0.0), absolute(t.offset)))
         scaled = scaled or p[j].scaled
-    if a.weights != NULL:
+    if a.weights != NULL and minded & MEANS and p.weighted:
+        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | CLOSE)
+    elif a.weights != NULL:
         add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED)
     elif shifted:
         add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED)
@@ -610,9 +763,12 @@ cdef inline bint few_states(State* s, const Parameters* p, const Block* a, Py_ss
     Does nothing and returns false where an element is so large that the reference needs an offset.
     """
     cdef vector centre[VECTORS]
+    cdef vector maximum, other
     cdef Py_ssize_t j
     for j in range(vectors):
-        s[j] = state_at(scan_column(a, WIDTH*j, &centre[j], minded), &p[j])
+        maximum = scan_column(a, WIDTH*j, &other, minded)
+        centre[j] = centre_of(maximum, other)
+        s[j] = state_at(maximum, &p[j])
         if vany(vless(vset(0.0), absolute(s[j].offset))):
             return False
     if scaled:
@@ -640,6 +796,10 @@ cdef void exponential_parameters(void* parameters, const double* alpha, double l
     p.scale_error = vselect(vless(p.scale, vset(LARGEST_SCALE)), vadd(vsub(original, p.scale), error), zero)
     p.scale_error = vselect(infinite, zero, vselect(vequal(p.alpha, one), zero, p.scale_error))
     p.unscale = vdiv(one, p.scale)
+    # Infinite elements are near if alpha is 0, and only then. Below 1/2, as then the exponent is at least 0.
+    p.near = vmul(vset(0.49), p.unscale)
+    p.near = vselect(vless(p.near, vset(DOUBLE_MAX)), p.near, vset(DOUBLE_MAX))
+    p.near = vselect(vequal(p.scale, zero), vset(INFINITY), p.near)
     p.weighted = limit == INFINITY
     p.scaled = False
     for j in range(WIDTH):

@@ -1,24 +1,50 @@
-"""log(mean(exp(alpha * x))) / alpha, the mean weighted: logsumexp less the logarithm of the sum of the weights.
+"""log(mean(exp(alpha * x))) / alpha, the mean weighted, from the sums of (e) in exponential.pxi.
 
-Where alpha * x is small, both logarithms are nearly alike. Then, with the mean m of exp(alpha * x) - 1, which loses
-nothing, it is log(1 + m) / alpha.
+With d = near + far, the sum of the weights, the mean is (near + alpha*line + sum) / d, of which the logarithm is taken,
+unless the result is small beside 1 / alpha. Then the mean m of exp(alpha * x) - 1 is taken, which loses nothing:
+
+    m = alpha*line/d + curve   with   curve = (sum - far) / d
+    log(1 + m) / alpha = line/d + (curve + (log(1 + m) - m)) / alpha
 """
+
+cdef extern from *:
+    """
+    #define TINY_MEAN 7.450580596923828e-09   /* 2**-27: m**3 / 3 is 2**-55.6 of m */
+    """
+    double TINY_MEAN
+
 
 cdef void logmeanexp_row(void* state, const void* parameters, const Block* a, bint first,
                          double* extremes) noexcept nogil:
-    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES | MEANS)
+    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, MEANS)
 
 
 cdef void logmeanexp_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
                           bint first) noexcept nogil:
-    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES | MEANS)
+    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, MEANS)
 
 
 cdef void logmeanexp_merge(void* into, const void* other, const void* parameters) noexcept nogil:
-    cdef MeanState* s = <MeanState*>into
+    cdef MeanState* m = <MeanState*>into
     cdef const MeanState* t = <const MeanState*>other
-    merge(&s.state, &t.state, <const Parameters*>parameters, False)
-    add_means(&s.state, t.mean, t.mean_error, t.weight, t.weight_error, MEANS | WEIGHTED)
+    merge(&m.state, &t.state, <const Parameters*>parameters, True)
+    m.opposite = vmax(t.opposite, m.opposite)
+    add_pair(&m.line, &m.line_error, t.line, t.line_error)
+    add_pair(&m.near, &m.near_error, t.near, t.near_error)
+    add_pair(&m.far, &m.far_error, t.far, t.far_error)
+
+
+cdef inline vector sum_pairs(vector x, vector x_error, vector y, vector y_error, vector* error) noexcept nogil:
+    cdef vector total = two_sum(x, y, error)
+    error[0] = vadd(error[0], vadd(x_error, y_error))
+    return total
+
+
+cdef inline vector times(vector x, vector y, vector y_error, vector* error) noexcept nogil:
+    """x * (y + y_error), as the sum of two doubles."""
+    cdef vector product = vmul(x, y)
+    error[0] = vfma(x, y_error, vfma1(x, y, vsub(vset(0.0), product)))
+    return product
 
 
 cdef inline vector over(vector x, vector x_error, vector y, vector y_error, vector* error) noexcept nogil:
@@ -29,47 +55,111 @@ cdef inline vector over(vector x, vector x_error, vector y, vector y_error, vect
     return ratio
 
 
-cdef inline vector logmean_of(const MeanState* m, const Parameters* p) noexcept nogil:
+cdef inline vector joined(vector x, vector error) noexcept nogil:
+    return vselect(vless(absolute(x), vset(INFINITY)), vadd(x, error), x)
+
+
+cdef inline vector log1p_less(vector m, vector m_error) noexcept nogil:
+    """log(1 + m + m_error) - m - m_error, within 2**-55 of m, for m from -3/4 to 1."""
+    cdef vector error, log, one_more = two_sum(vset(1.0), m, &error)
+    one_more = fast_two_sum(one_more, vadd(error, m_error), &error)
+    log = log_double(one_more, error, False, &error)
+    log = vadd(vsub(log, m), vsub(error, m_error))          # the first difference is exact
+    return vselect(vless(absolute(m), vset(TINY_MEAN)), vmul(vmul(vset(-0.5), m), m), log)
+
+
+cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, vector line, vector line_error,
+                                     vector weight, vector weight_error, vmask* holds) noexcept nogil:
+    """The result where it `holds`: for a mean of exp(alpha * x) - 1 from -3/4 to 1. Takes the mean of the lines."""
     cdef const State* s = &m.state
-    cdef vector zero = vset(0.0), infinity = vset(INFINITY), one = vset(1.0)
-    cdef vector weight = m.weight if p.weighted else p.count, mean, mean_error, ratio, error, value, base, one_more
+    cdef vector zero = vset(0.0), unit, curve, curve_error, mean, mean_error, error
+    unit = vdiv(exp2_down(vselect(vless(s.exponent, zero), s.exponent, zero)), one_of(s))   # 2**exponent, or infinite
+    curve = sum_pairs(vmul(s.sum, unit), vmul(s.sum_error, unit), vsub(zero, m.far), vsub(zero, m.far_error), &error)
+    curve = over(curve, error, weight, weight_error, &curve_error)
+    mean = times(p.alpha, line, line_error, &error)
+    mean = sum_pairs(mean, error, curve, curve_error, &mean_error)
+    holds[0] = vless(absolute(vsub(mean, vset(0.125))), vset(0.875))
+    curve = sum_pairs(curve, curve_error, log1p_less(mean, mean_error), zero, &error)
+    curve = divided(curve, p, &error)
+    line = sum_pairs(line, line_error, curve, error, &error)
+    return joined(line, error)
+
+
+cdef inline vector logmean_elsewhere(const MeanState* m, const Parameters* p, vector weight,
+                                     vector weight_error) noexcept nogil:
+    """maximum + log(mean(exp(alpha * (x - maximum)))) / alpha."""
+    cdef const State* s = &m.state
+    cdef vector zero = vset(0.0), one = one_of(s), total, total_error, log, error, down, down_error
+    total = times(p.alpha, m.line, m.line_error, &error)
+    total = sum_pairs(total, error, m.near, m.near_error, &error)
+    total = sum_pairs(vmul(total, one), vmul(error, one), s.sum, s.sum_error, &total_error)
+    total = over(total, total_error, weight, weight_error, &error)
+    total = fast_two_sum(total, error, &error)
+    log = log_double(vselect(vless(total, zero), vset(NAN), total), error, True, &error)
+    # From the maximum to the reference, (exponent - (maximum - offset) * scale) * log(2).
+    down = times(vsub(s.offset, s.maximum), p.scale, p.scale_error, &down_error)
+    down = sum_pairs(down, down_error, s.exponent, zero, &down_error)
+    total = times(down, vset(LN2_HIGH), vset(LN2_LOW), &total_error)
+    total_error = vfma(down_error, vset(LN2), total_error)
+    log = sum_pairs(log, error, total, total_error, &error)
+    log = divided(log, p, &error)
+    total = sum_pairs(s.maximum, zero, log, error, &error)
+    return joined(total, error)
+
+
+cdef inline vector logmean_of(const MeanState* m, const Parameters* p) noexcept nogil:
+    """The result, and what infinite elements or alpha and NaN make of it."""
+    cdef const State* s = &m.state
+    cdef vector zero = vset(0.0), infinity = vset(INFINITY), weight, weight_error, line, line_error, value, near_zero
     cdef vmask small
-    mean = over(m.mean, m.mean_error, weight, m.weight_error, &mean_error)
-    ratio = sum_of(s, p, &error)
-    ratio = over(ratio, error, weight, m.weight_error, &error)
-    one_more = two_sum(one, mean, &value)
-    # The reference is 1, so no term exceeds sqrt(2); and their mean does not vanish beside 1.
-    small = vless(vset(-0.5), vselect(vequal(vadd(absolute(s.exponent), absolute(s.offset)), zero), mean, vset(-1.0)))
-    ratio = vselect(small, one_more, ratio)
-    error = vselect(small, vadd(value, mean_error), error)
-    base = vselect(small, zero, s.maximum)
-    ratio = log_double(vselect(vless(zero, ratio), fast_two_sum(ratio, error, &error), ratio), error, True, &error)
-    ratio = divided(ratio, p, &error)
-    value = two_sum(base, ratio, &mean_error)
-    value = vadd(value, vadd(mean_error, error))
+    weight = sum_pairs(m.near, m.near_error, m.far, m.far_error, &weight_error)
+    line = over(m.line, m.line_error, weight, weight_error, &line_error)
+    value = logmean_elsewhere(m, p, weight, weight_error)
+    near_zero = logmean_near_zero(m, p, line, line_error, weight, weight_error, &small)
+    value = vselect(small, near_zero, value)
+    # An infinite maximum is the result, unless weights make the mean negative or 0 / 0.
+    near_zero = vselect(vless(vdiv(s.sum, weight), zero), vset(NAN), vadd(s.maximum, vmul(zero, vdiv(zero, weight))))
+    value = vselect(vless(absolute(s.maximum), infinity), value, near_zero)
+    value = vselect(vequal(p.alpha, infinity), s.maximum, value)
+    value = vselect(vequal(s.sum, s.sum), value, s.sum)
+    # For alpha = 0, the mean
+    value = vselect(vequal(p.alpha, zero), joined(line, line_error), value)
     if not p.weighted:
         value = vselect(vless(s.maximum, value), s.maximum, value)
-    value = vselect(vless(absolute(s.maximum), infinity), value, s.maximum)
-    value = vselect(vless(p.alpha, infinity), value, s.maximum)
-    return vselect(vequal(s.sum, s.sum), vadd(vmul(value, p.sign), zero), s.sum)     # NaN; no -0.0
+        value = vselect(vless(value, vsub(zero, m.opposite)), vsub(zero, m.opposite), value)
+    return vadd(vmul(value, p.sign), zero)     # no -0.0
 
 
 cdef void logmeanexp_finish(const void* states, const void* parameters, Py_ssize_t vectors, double* values,
                             double* signs, double* lost) noexcept nogil:
+    """The results of states, and `lost`: the maximum, where weights cancel and the rest vanished beneath it; +inf,
+    where weights made a sum overflow, or there are NaN; else NaN.
+    """
     cdef const MeanState* m = <const MeanState*>states
     cdef const Parameters* p = <const Parameters*>parameters
-    cdef vector infinity = vset(INFINITY), overflow
+    cdef vector infinity = vset(INFINITY), size, cancelled
+    cdef const State* s
     cdef Py_ssize_t j
     for j in range(vectors):
+        s = &m[j].state
         vstore(values + WIDTH*j, logmean_of(&m[j], &p[j]))
         vstore(signs + WIDTH*j, vset(1.0))
-        overflow = vadd(absolute(m[j].state.sum), vadd(absolute(m[j].state.side), absolute(m[j].weight)))
-        overflow = vselect(vless(overflow, infinity), vset(NAN), infinity)
-        vstore(lost + WIDTH*j, vselect(vless(absolute(m[j].state.maximum), infinity), overflow, vset(NAN)))
+        size = vadd(vadd(absolute(s.sum), absolute(m[j].line)), vadd(absolute(m[j].near), absolute(m[j].far)))
+        cancelled = vadd(absolute(s.sum), vmul(absolute(m[j].near), one_of(s)))
+        cancelled = vselect(vequal(cancelled, vset(0.0)), s.maximum, vset(NAN))
+        cancelled = vselect(vless(size, infinity), cancelled, infinity)
+        vstore(lost + WIDTH*j, vselect(vless(absolute(s.maximum), infinity), cancelled, vset(NAN)))
 
 
 cdef bint logmeanexp_short(const void* parameters, const Block* a, Py_ssize_t vectors, double* values) noexcept nogil:
-    return False
+    """As tile and finish, but nothing goes through memory that lasts."""
+    cdef const Parameters* p = <const Parameters*>parameters
+    cdef MeanState m[VECTORS]
+    cdef Py_ssize_t j
+    logmeanexp_tile(m, parameters, a, vectors, True)
+    for j in range(vectors):
+        vstore(values + WIDTH*j, logmean_of(&m[j], &p[j]))
+    return True
 
 
 cdef Reduction LOGMEANEXP = Reduction(
