@@ -60,6 +60,12 @@ cdef extern from *:
         0.9696035575013605, 0.964678906036742, 0.9609197773255048, 0.9583777734684463,
         0.9571067811865476, 0.9571630729697497, 0.9586054127039704, 0.9614951659746271,
         0.9658964152537145, 0.9718760801866497, 0.9795040432046712, 0.9888532806985737};
+    /* What rounding left of each, over itself: */
+    static const double EXP2_RESIDUE[TABLE_SIZE] = {
+        0.0, 8.189317638195514e-17, -2.7939114859515733e-17, 7.826573258636075e-17,
+        3.3484623336251524e-17, 3.7508542013031266e-17, 1.9572585293112036e-17, 5.68648095791174e-17,
+        -6.835808657661923e-17, -2.3591094770850053e-17, 5.1548301170786783e-17, 1.5341410053603723e-17,
+        4.875160526227061e-17, 1.685487290628973e-17, 1.790126907604513e-17, -5.5450656186394274e-17};
     /* 2**(j/16) in 48 bits, of which sums of 8 are exact, and what rounding left, over itself: */
     static const double SHORT_TABLE[TABLE_SIZE] = {
         1.0, 0.9908868912137052, 0.9827538663326294, 0.9756443173783467,
@@ -106,15 +112,14 @@ cdef extern from *:
     #define DOUBLE_MAX 1.7976931348623157e308
     /* The highest coefficient of q in 2**f = 1 + f*q. */
     #define HIGHEST 0.00015403723980749267
-    /* log(2), and in 40 bits and the rest. */
+    /* log(2) and what rounding left of it, and in 40 bits and the rest. */
     #define LN2 0.6931471805599453
+    #define LN2_ERROR 2.3190468138462996e-17
     #define LN2_HIGH 0.6931471805592082
     #define LN2_LOW 7.371002565167799e-13
-    /* log2(e) and log(2), and what rounding left of them. */
+    /* log2(e), and what rounding left of it. */
     #define LOG2_E 1.4426950408889634
     #define LOG2_E_ERROR 2.0355273740931033e-17
-    #define LOG_2 0.6931471805599453
-    #define LOG_2_ERROR 2.3190468138462996e-17
     /* 2**1024 (its exponent field is 1 << 10), sqrt(1/2), and 2**52, whose lowest bit counts ones. */
     static const union { uint64_t bits; double value; }
         FIELD_1024 = {0x4000000000000000}, SQRT_HALF = {0x3fe6a09e667f3bcd}, TWO_52 = {0x4330000000000000},
@@ -122,6 +127,7 @@ cdef extern from *:
     """
     const double[16] TERM_TABLE
     const double[16] EXP2_TABLE
+    const double[16] EXP2_RESIDUE
     const double[16] SHORT_TABLE
     const double[16] SHORT_RESIDUE
     const double[16] INVERSE_TABLE
@@ -138,7 +144,7 @@ cdef extern from *:
     const double[16] RECIPROCAL
     const double[16] LOG2_TABLE
     const double[16] LOG2_RESIDUE
-    double LOG2_E, LOG2_E_ERROR, LOG_2, LOG_2_ERROR
+    double LOG2_E, LOG2_E_ERROR, LN2_ERROR
 
 
 # Terms carry FACTOR * 2**BIAS; FACTOR, near 1.4, makes the entries of their table round well. None is smaller than
@@ -381,8 +387,8 @@ cdef inline vector exp2_double(vector k, vector f, vector f_error, vector unit, 
     """
     cdef vector power = vlookup(EXP2_TABLE, k), residue = vpick(EXP2_RESIDUE, k), c, c_error, q, half, high, low
     cdef vector e1, e2, e3
-    c = product(f, vset(LOG_2), &c_error)
-    c_error = vadd(c_error, vfma(f, vset(LOG_2_ERROR), vmul(f_error, vset(LOG_2))))
+    c = product(f, vset(LN2), &c_error)
+    c_error = vadd(c_error, vfma(f, vset(LN2_ERROR), vmul(f_error, vset(LN2))))
     half = product(vmul(c, vset(0.5)), c, &e1)
     e1 = vfma(c, c_error, e1)
     q = vfma(vset(2.4801781247632547e-05), c, vset(0.00019841463787470195))

@@ -533,7 +533,7 @@ cdef inline vector power_result(const PowerState* s, const PowerParameters* p, v
     e = two_sum(vadd(s.exponent, e), log, &log)
     value = quotient(e, vadd(log, log_error), p.power, zero, &log_error)
     m = absolute(s.maximum)
-    value = vselect(vless(vset(LARGE_POWER), absolute(p.power)), vfma(vmul(value, vset(LOG_2)), m, m),
+    value = vselect(vless(vset(LARGE_POWER), absolute(p.power)), vfma(vmul(value, vset(LN2)), m, m),
                     exp2_rounded(value, log_error))
     value = vselect(vequal(total, zero), none, vselect(vequal(total, infinity), vsub(infinity, none), value))
     m = vselect(vequal(s.maximum, vset(-INFINITY)), none, m)
