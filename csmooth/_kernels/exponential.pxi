@@ -42,9 +42,9 @@ cdef struct MeanState:
     vector line, line_error, near, near_error, far, far_error
 
 cdef enum:
-    # The sums of a block of logmeanexp: of lines, of curves in two parts, of the weights of far elements; with weights
-    # also of those of near elements; if they are given, and not 0 or 1, also of what rounding left.
-    LINE, CURVE, CURVE_SMALL, FAR, NEAR, LINE_ERROR, FAR_ERROR, NEAR_ERROR, MEANS_SUMMED
+    # The sums of a block of logmeanexp: of lines and curves, each in two parts, of the weights of far elements; with
+    # weights also of those of near elements; if they are given, and not 0 or 1, also of what rounding left of these.
+    LINE, LINE_ERROR, CURVE, CURVE_SMALL, FAR, NEAR, FAR_ERROR, NEAR_ERROR, MEANS_SUMMED
 
 cdef struct Parameters:
     # abs(alpha) * log2(e), and what rounding it left; where alpha is 1 that is little, and left out for speed
@@ -219,7 +219,7 @@ cdef inline void merge(State* s, const State* t, const Parameters* p, bint momen
 cdef inline void add_mean(vector x, const double* weight, const Reference* r, vector* means, Py_ssize_t step,
                           int minded) noexcept nogil:
     """Adds one element to the sums of logmeanexp: `means` and each `step`-th vector after it."""
-    cdef vector zero = vset(0.0), w = vset(1.0), product, line, curve, small
+    cdef vector zero = vset(0.0), w = vset(1.0), product, line, curve, small, error
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x, t = vmax(r.low, distance)
     cdef vmask far = vless(r.near, absolute(x)), gone
     if minded & SHIFTED:                # the maximum may be infinite
@@ -248,9 +248,9 @@ cdef inline void add_mean(vector x, const double* weight, const Reference* r, ve
         line = vmul(w, line)
         curve = vmul(w, curve)
         small = vmul(w, small)
-    means[LINE * step] = vadd(means[LINE * step], line)
-    means[CURVE * step] = vadd(means[CURVE * step], curve)
-    means[CURVE_SMALL * step] = vadd(means[CURVE_SMALL * step], small)
+    add_to(&means[LINE * step], &means[LINE_ERROR * step], line)
+    means[CURVE * step] = fast_two_sum(means[CURVE * step], curve, &error)
+    means[CURVE_SMALL * step] = vadd(means[CURVE_SMALL * step], vadd(small, error))
     means[FAR * step] = vadd_where(far, means[FAR * step], w)
     if minded & WEIGHTED:
         means[NEAR * step] = vadd_unless(far, means[NEAR * step], w)
@@ -362,6 +362,11 @@ cdef inline Py_ssize_t means_summed(int minded) noexcept nogil:
             MEANS_SUMMED if minded & CLOSE else NEAR + 1 if minded & WEIGHTED else NEAR)
 
 
+cdef inline vector mean_start(int part, int minded) noexcept nogil:
+    """Where sums of lanes start: those of curves above all that they may add up to, unless weights are given."""
+    return vset(FEW_START if part == CURVE and not minded & CLOSE else 0.0)
+
+
 cdef inline vector few_start(int minded) noexcept nogil:
     """Where sums of few start: more than LANES terms together, unless there are weights."""
     return vset(0.0 if minded & WEIGHTED else FEW_START if minded & MOMENTS else FEW_START_BIASED)
@@ -391,12 +396,11 @@ cdef inline void add_means(State* s, const vector* sum, const vector* error, Py_
     """Adds the sums of a block of `count` elements, for logmeanexp."""
     cdef MeanState* m = <MeanState*>s
     cdef vector near = vsub(vset(<double>count), sum[FAR]), near_error = vset(0.0), moment, moment_error
-    cdef vector line_error = error[LINE], far_error = error[FAR]
+    cdef vector line_error = vadd(error[LINE], sum[LINE_ERROR]), far_error = error[FAR]
     if minded & WEIGHTED:
         near = sum[NEAR]
         near_error = error[NEAR]
     if minded & CLOSE:
-        line_error = vadd(line_error, sum[LINE_ERROR])
         far_error = vadd(far_error, sum[FAR_ERROR])
         near_error = vadd(near_error, sum[NEAR_ERROR])
     moment = vmul(r.centre, near)
@@ -461,7 +465,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     for j in range(VECTORS):
         sums[j] = smalls[j] = sides[j] = vset(0.0)
         for i in range(means_summed(minded)):
-            means[i*VECTORS + j] = vset(0.0)
+            means[i*VECTORS + j] = vset(0.0) if few else mean_start(<int>i, minded)
     for i in range(rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
@@ -481,7 +485,9 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         return
     if minded & MEANS:
         for i in range(means_summed(minded)):
-            mean[i] = vset(fold_closely(means + i*VECTORS, &total_error, minded & CLOSE))
+            for j in range(VECTORS):
+                means[i*VECTORS + j] = vsub(means[i*VECTORS + j], mean_start(<int>i, minded))
+            mean[i] = vset(fold_closely(means + i*VECTORS, &total_error, i in (LINE, CURVE) or minded & CLOSE))
             mean_error[i] = vset(total_error)
         add_means(s, mean, mean_error, count, &r, minded)
     elif minded & MOMENTS:
@@ -652,7 +658,7 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             prefetch_next(a, i, j)
             sums[lane] = smalls[lane] = sides[lane] = vset(0.0)
             for part in range(means_summed(minded)):
-                means[part*LANES*VECTORS + lane] = vset(0.0)
+                means[part*LANES*VECTORS + lane] = mean_start(<int>part, minded)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
                      &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, minded)
     for i in range(LANES, a.rows):
@@ -664,7 +670,10 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
                      &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, minded)
     if minded & MEANS:
         for part in range(means_summed(minded)):
-            fold_lanes_closely(means + part*LANES*VECTORS, vectors, sums_error, minded & CLOSE)
+            for lane in range(LANES * vectors):
+                means[part*LANES*VECTORS + lane] = vsub(means[part*LANES*VECTORS + lane],
+                                                        mean_start(<int>part, minded))
+            fold_lanes_closely(means + part*LANES*VECTORS, vectors, sums_error, part in (LINE, CURVE) or minded & CLOSE)
             for j in range(vectors):
                 mean[j*MEANS_SUMMED + part] = means[part*LANES*VECTORS + j]
                 mean_error[j*MEANS_SUMMED + part] = sums_error[j]
