@@ -253,7 +253,7 @@ class Results:
             if mask is not np.ma.nomask and isinstance(value, np.ma.MaskedArray):
                 value.mask = mask
             return value
-        return value[()] if mask is np.ma.nomask else np.ma.MaskedArray(value, mask)
+        return value[()] if mask is np.ma.nomask else np.ma.MaskedArray(value, np.array(mask))
 
 
 def same_view(x: Array, y: Array) -> bool:

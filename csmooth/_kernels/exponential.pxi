@@ -71,7 +71,7 @@ cdef enum:
     MOMENTS = 32        # the sums are boltzmann's
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
-    SHARP = 256         # a softmax may count the maxima alone
+    SPECIAL = 256       # a softmax may have special cases
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
