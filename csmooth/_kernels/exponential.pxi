@@ -57,8 +57,8 @@ cdef struct Reference:
     vector least             # where exp(alpha * x) is 0
 
 cdef struct Few:
-    # The sums of at most LANES elements, one by one.
-    vector sum, sum_error, small, side, side_error, mean, mean_error, weight, weight_error
+    # The sums of at most LANES elements, one by one; `sum` starts at `start`.
+    vector start, sum, sum_error, small, side, side_error, mean, mean_error, weight, weight_error
 
 cdef enum:
     # What a loop over elements must mind; constants where it is called, so that each loop is compiled without the rest.
@@ -268,17 +268,16 @@ cdef inline vector centre_of(vector maximum, vector nearest) noexcept nogil:
     return vselect(vless(vset(-INFINITY), nearest), centre, vset(0.0))
 
 
-cdef inline Few no_few(int minded) noexcept nogil:
+cdef inline Few no_few(const Parameters* p, int minded) noexcept nogil:
+    """Starts above what LANES terms are together, unless weights are given; those that leave elements out are 1."""
     cdef Few few
-    few.sum = few_start(minded)
+    few.start = vset(FEW_START if minded & MOMENTS else FEW_START_BIASED)
+    if minded & WEIGHTED and p.weighted:
+        few.start = vset(0.0)
+    few.sum = few.start
     few.sum_error = few.small = few.side = few.side_error = vset(0.0)
     few.mean = few.mean_error = few.weight = few.weight_error = vset(0.0)
     return few
-
-
-cdef inline vector few_start(int minded) noexcept nogil:
-    """Where sums of few start: more than LANES terms together, unless there are weights."""
-    return vset(0.0 if minded & WEIGHTED else FEW_START if minded & MOMENTS else FEW_START_BIASED)
 
 
 cdef inline void add_one(Few* few, vector power, vector small, vector side, vector mean, vector weight,
@@ -307,7 +306,7 @@ cdef inline void add_means(State* s, vector mean, vector mean_error, vector weig
 
 
 cdef inline void add_few(State* s, const Few* few, const Reference* r, bint first, int minded) noexcept nogil:
-    cdef vector total = vsub(few.sum, few_start(minded))
+    cdef vector total = vsub(few.sum, few.start)
     add_sums(s, total, vfma(vset(HIGHEST), few.small, few.sum_error), few.side, few.side_error, r, first, minded)
     add_means(s, few.mean, few.mean_error, few.weight, few.weight_error, minded)
 
@@ -360,7 +359,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             add_term(vload(tail + WIDTH*j), &ones[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
                      &weights[j], (minded & ~WEIGHTED) | PADDED)
     if not minded & AHEAD and rows + (tail != NULL) <= 1:
-        add_few_lanes(s, sums, smalls, sides, means, weights, LANES if rows else a.tail_length, &r, minded)
+        add_few_lanes(s, p, sums, smalls, sides, means, weights, LANES if rows else a.tail_length, &r, minded)
         return
     if minded & MOMENTS:
         total = fold_closely(sums, &total_error)
@@ -377,15 +376,16 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         add_means(s, vset(total), vset(total_error), vset(moment), vset(moment_error), minded)
 
 
-cdef void add_few_lanes(State* s, const vector* sums, const vector* smalls, const vector* sides, const vector* means,
-                        const vector* weights, Py_ssize_t count, const Reference* r, int minded) noexcept nogil:
+cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const vector* smalls, const vector* sides,
+                        const vector* means, const vector* weights, Py_ssize_t count, const Reference* r,
+                        int minded) noexcept nogil:
     """Adds lanes one by one, as add_few_rows does for outputs side by side."""
     cdef double sum[LANES]
     cdef double small[LANES]
     cdef double side[LANES]
     cdef double mean[LANES]
     cdef double weight[LANES]
-    cdef Few few = no_few(minded)
+    cdef Few few = no_few(p, minded)
     cdef Py_ssize_t j
     for j in range(VECTORS):
         vstore(sum + WIDTH*j, sums[j])
@@ -557,7 +557,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
         r.centre = centre[j]
-        few = no_few(minded)
+        few = no_few(&p[j], minded)
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
