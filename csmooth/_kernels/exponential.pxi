@@ -20,6 +20,7 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
 
 cdef extern from *:
     """
+    #define CLOSE_START 4.113761393303015e+62   /* 2**208 */
     #define LARGEST_PRODUCT 70368744177664.0   /* 2**46 */
     #define LARGEST_SCALE 8.98846567431158e307   /* 2**1023 */
     #define LOWEST (-LARGEST_SCALE)   /* stands for -inf where differences and products are taken */
@@ -29,6 +30,7 @@ cdef extern from *:
     #define LOG2_E 1.4426950408889634
     #define LOG2_E_ERROR 2.0355273740931033e-17
     """
+    double CLOSE_START
     double LARGEST_PRODUCT, LARGEST_SCALE, LOWEST, FEW_START, FEW_START_BIASED, SMALLEST_ALPHA, LOG2_E, LOG2_E_ERROR
 
 cdef struct State:
@@ -72,6 +74,7 @@ cdef enum:
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
     SPECIAL = 256       # a softmax may have special cases
+    CLOSE = 512         # a softmax needs its sum to 0.3 units of 2**-53; weights are 0 or 1
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
@@ -194,15 +197,19 @@ cdef inline void merge(State* s, const State* t, const Parameters* p, bint momen
 
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* sums, vector* smalls,
                           vector* sides, vector* means, vector* weights, int minded) noexcept nogil:
-    """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments."""
-    cdef vector power, f, q, product, product_error = vset(0.0), w = vset(1.0)
+    """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments.
+
+    CLOSE: `smalls` also take what rounding left of `sums`. These start at CLOSE_START, so that they are larger than a
+    term, and multiples of 2**156: less CLOSE_START, the 256 terms of a block, each below 2**201, add up exactly.
+    """
+    cdef vector power, f, q, product, total, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
     cdef vector t = vmax(r.low, distance)
     cdef vmask tie
     if minded & MOMENTS:
         if minded & SHIFTED:            # the maximum may be infinite
             t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
-        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, False)
+        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, False, vset(0.0))
         if minded & WEIGHTED:
             power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
         if minded & SHIFTED:
@@ -234,10 +241,16 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         if minded & WEIGHTED:
             smalls[0] = vfma_unless(tie, product_error, vset(1 / HIGHEST), smalls[0])
         sides[0] = vadd_where(tie, sides[0], w)
-        sums[0] = vadd_unless(tie, sums[0], power)
+        total = vadd_unless(tie, sums[0], power)
+        if minded & CLOSE:
+            smalls[0] = vfma_unless(tie, vsub(power, vsub(total, sums[0])), vset(1 / HIGHEST), smalls[0])
+        sums[0] = total
         smalls[0] = vfma_unless(tie, vmul(power, f), q, smalls[0])
     else:
-        sums[0] = vadd(sums[0], power)
+        total = vadd(sums[0], power)
+        if minded & CLOSE:
+            smalls[0] = vfma(vsub(power, vsub(total, sums[0])), vset(1 / HIGHEST), smalls[0])
+        sums[0] = total
         smalls[0] = vfma(vmul(power, f), q, smalls[0])
 
 
@@ -339,10 +352,13 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef const double* x = a.x + LANES*start
     cdef const double* w = a.weights + LANES*start
     cdef double total, total_error, moment, moment_error
+    cdef bint few = not minded & AHEAD and rows + (tail != NULL) <= 1
+    cdef vector first = vset(CLOSE_START if minded & CLOSE and not few else 0.0)
     cdef Py_ssize_t i, j, k
     r.centre = centre
     for j in range(VECTORS):
-        sums[j] = smalls[j] = sides[j] = means[j] = weights[j] = vset(0.0)
+        sums[j] = first
+        smalls[j] = sides[j] = means[j] = weights[j] = vset(0.0)
     for i in range(rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
@@ -358,7 +374,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for j in range(VECTORS):
             add_term(vload(tail + WIDTH*j), &ones[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
                      &weights[j], (minded & ~WEIGHTED) | PADDED)
-    if not minded & AHEAD and rows + (tail != NULL) <= 1:
+    if few:
         add_few_lanes(s, p, sums, smalls, sides, means, weights, LANES if rows else a.tail_length, &r, minded)
         return
     if minded & MOMENTS:
@@ -366,6 +382,9 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         moment = fold_closely(sides, &moment_error)
         add_sums(s, vset(total), vset(total_error), vset(moment), vset(moment_error), &r, False, minded)
     else:
+        if minded & CLOSE:
+            for j in range(VECTORS):
+                sums[j] = vsub(sums[j], first)
         add_to(&s.sum, &s.sum_error, vset(fold_add(sums)))
         add_to(&s.sum, &s.sum_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
         if minded & TIES:
@@ -418,7 +437,7 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                                  int minded) noexcept nogil:
-    """`minded`: TIES or MOMENTS."""
+    """`minded`: TIES, and CLOSE for a softmax, or MOMENTS."""
     cdef vector top[2 * VECTORS]     # the largest elements, and those nearest to 0
     cdef const double* tail = NULL
     cdef vector centre = vset(0.0)
@@ -459,9 +478,9 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             else:
                 add_row(s, p, a, done, rows, tail, centre, top, minded)
         elif ahead:
-            add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, AHEAD)
+            add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, (minded & CLOSE) | AHEAD)
         else:
-            add_row(s, p, a, done, rows, tail, centre, top, 0)
+            add_row(s, p, a, done, rows, tail, centre, top, minded & CLOSE)
         done += rows
         if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
             scan_row(top, a.x + LANES*done, left - BLOCK_ROWS, minded)
@@ -499,10 +518,11 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef vector count[VECTORS]              # of ties without weights, exact in any order: they do without lanes
     cdef Reference r[VECTORS]
     cdef bint counts = not minded & (WEIGHTED | MOMENTS)
+    cdef vector first = vset(CLOSE_START if minded & CLOSE else 0.0)
     cdef State* t
     cdef Py_ssize_t i, j, k, lane
     if a.rows <= LANES:
-        add_few_rows(s, p, a, centre, vectors, False, minded)
+        add_few_rows(s, p, a, centre, vectors, False, minded & ~CLOSE)
         return
     for j in range(vectors):
         r[j] = reference_of(state(s, j, minded), &p[j], minded)
@@ -513,7 +533,8 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             lane = i*vectors + j
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
-            sums[lane] = smalls[lane] = sides[lane] = vset(0.0)
+            sums[lane] = first
+            smalls[lane] = sides[lane] = vset(0.0)
             if minded & MEANS:
                 means[lane] = weights[lane] = vset(0.0)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
@@ -531,6 +552,9 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
         for j in range(vectors):
             add_sums(&s[j], sums[j], sums_error[j], sides[j], sides_error[j], &r[j], False, minded)
         return
+    if minded & CLOSE:
+        for lane in range(LANES * vectors):
+            sums[lane] = vsub(sums[lane], first)
     fold_lanes(sums, vectors)
     fold_lanes(smalls, vectors)
     if not counts:
@@ -570,7 +594,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
 
 cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
                                   int minded) noexcept nogil:
-    """`minded`: TIES or MOMENTS."""
+    """`minded`: TIES, and CLOSE for a softmax, or MOMENTS."""
     cdef vector centre[VECTORS]
     cdef vector maximum
     cdef State* t

@@ -10,7 +10,7 @@ cdef struct Softmax:
     # Vectors, each for WIDTH outputs.
     vector offset, scale, scale_error, shift, low
     vector maximum, alpha
-    vector factor            # what turns a term into a probability
+    vector factor, excess    # what turns a term into a probability: factor * (1 + excess)
     vector log, log_error    # of the sum over the largest term
     bint shifted, scaled     # as in Parameters
     # The rest, and a large maximum, is minded only where some output is special.
@@ -23,7 +23,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     """Where the maximum or alpha is infinite only the ties count; a total of NaN makes all results NaN."""
     cdef Reference r = reference_of(s, p, 0)
     cdef Softmax m
-    cdef vector zero = vset(0.0), one = vset(1.0), total, error, inverse, inverse_error, ratio
+    cdef vector zero = vset(0.0), one = vset(1.0), total, error, excess, inverse, inverse_error
     cdef vmask regular
     m.offset = r.offset
     m.scale = r.scale
@@ -44,7 +44,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.special = not vall(regular) or vany(vless(p.alpha, vset(SMALLEST_ALPHA)))
     if logarithm:
         m.special = m.special or vany(vless(vset(LARGE_MAXIMUM), s.maximum))
-        m.factor = zero
+        m.factor = m.excess = zero
         m.log = log_double(total, error, True, &m.log_error)
         m.top_at = vselect(regular, vset(NAN), s.maximum)       # infinity times 0 otherwise
         m.top = vsub(zero, m.log)
@@ -53,24 +53,28 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.log = m.log_error = zero
     inverse = exp2_inverse(vsub(s.offset, s.maximum), p.scale, p.scale_error,
                            vadd(s.exponent, vset(ROUND_16TH - BIAS)), &inverse_error)
-    m.factor = vselect(regular, quotient(inverse, inverse_error, total, error), vmul(zero, total))
+    m.factor = quotient(inverse, inverse_error, total, error, &m.excess)
+    m.factor = vselect(regular, m.factor, vmul(zero, total))
+    m.excess = vselect(regular, m.excess, zero)
     m.top_at = vselect(vequal(total, s.side), s.maximum, vset(NAN))     # so that one element has 1
     m.special = m.special or vany(vequal(m.top_at, m.top_at))
-    m.top = quotient(one, zero, total, error)
+    m.top = quotient(one, zero, total, error, &excess)
+    m.top = vfma(m.top, excess, m.top)
     m.none = vmul(zero, m.factor)
     return m
 
 
-cdef inline vector quotient(vector x, vector x_error, vector y, vector y_error) noexcept nogil:
-    """(x + x_error) / (y + y_error), rounded but once."""
+cdef inline vector quotient(vector x, vector x_error, vector y, vector y_error, vector* excess) noexcept nogil:
+    """x / y; times 1 + excess it is (x + x_error) / (y + y_error), without rounding."""
     cdef vector ratio = vdiv(x, y)
     cdef vector rest = vfma1(vsub(vset(0.0), ratio), y, x)
-    return vadd(ratio, vdiv(vsub(vadd(rest, x_error), vmul(ratio, y_error)), y))
+    excess[0] = vdiv(vsub(vadd(rest, x_error), vmul(ratio, y_error)), x)
+    return ratio
 
 
 cdef inline vector probability(vector x, const Softmax* m, int minded) noexcept nogil:
     cdef vector t = vmax(m.low, vsub(x, m.offset) if minded & SHIFTED else x)
-    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, True), m.factor)
+    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, True, m.excess), m.factor)
 
 
 cdef inline vector log_probability(vector x, const Softmax* m) noexcept nogil:
@@ -122,3 +126,18 @@ cdef void softmax_apply(const Softmax* maps, const double* x, Py_ssize_t stride,
         apply(maps, x, stride, y, y_stride, rows, vectors, False, SCALED)
     else:
         apply(maps, x, stride, y, y_stride, rows, vectors, False, 0)
+
+
+cdef void softmax_row(void* state, const void* parameters, const Block* a, bint first, double* extremes) noexcept nogil:
+    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES | CLOSE)
+
+
+cdef void softmax_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
+                       bint first) noexcept nogil:
+    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES | CLOSE)
+
+
+# The logarithm minds a sum's error less, and how little the sum exceeds 1 more: it has the states of logsumexp.
+cdef Reduction SOFTMAX = Reduction(
+    softmax_row, softmax_tile, NULL, logsumexp_merge, NULL, exponential_parameters, sizeof(State), sizeof(Parameters),
+    -INFINITY, SMALLEST_ALPHA, True, False, False)
