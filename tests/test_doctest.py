@@ -5,10 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from csmooth import _reductions
+from csmooth import _reductions, _softmax
 
 
-@pytest.mark.parametrize("module", [_reductions], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [_reductions, _softmax], ids=lambda module: module.__name__)
 def test_examples(module: ModuleType) -> None:
     failed, attempted = doctest.testmod(module)
     assert attempted > 0
