@@ -57,7 +57,8 @@ def softmax(
 
     Notes
     -----
-    The error stays within 2 ulp of each result times max(1, condition number), the condition number being
+    For a normal `alpha` up to 6e307, 0 or infinity, the error stays within 2 ulp of each result times
+    max(1, condition number); the ulp of a subnormal result is 2**-1074. The condition number is
     :math:`\sum_j |α a_j (δ_{ij} - p_j)|` [1]_.
 
     References
@@ -116,7 +117,8 @@ def log_softmax(
 
     Notes
     -----
-    The error stays within 2 ulp of each result times max(1, condition number), the condition number being
+    For a normal `alpha` up to 6e307, 0 or infinity, the error stays within 2 ulp of each result times
+    max(1, condition number); the ulp of a subnormal result is 2**-1074. The condition number is
     :math:`\sum_j |α a_j (δ_{ij} - p_j)|` over the absolute value of the result.
 
     Examples

@@ -74,7 +74,7 @@ cdef enum:
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
     SPECIAL = 256       # a softmax may have special cases
-    CLOSE = 512         # a softmax needs its sum to 0.3 units of 2**-53; weights are 0 or 1
+    CLOSE = 512         # sums keep what rounding leaves, as a softmax needs; weights are 0 or 1
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
