@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from . import _dispatch, boltzmann, log_softmax, logsumexp, softmax
+from . import _dispatch, boltzmann, log_softmax, logmeanexp, logsumexp, pmean, pnorm, softmax
 from ._version import __version__
 
 
@@ -39,7 +39,22 @@ FUNCTIONS = {
         "smooth maximum: (1/alpha) log of the sum of exp(alpha x)",
         ALPHA | {"initial": "one more element"},
     ),
+    "logmeanexp": Function(
+        logmeanexp,
+        "smooth maximum, also called mellowmax: (1/alpha) log of the mean of exp(alpha x)",
+        {"alpha": f"{ALPHA['alpha']}, 0 the mean"},
+    ),
     "boltzmann": Function(boltzmann, "smooth maximum: the mean of x, weighted by exp(alpha x)", ALPHA),
+    "pnorm": Function(
+        pnorm,
+        "the sum of |x|**p, to the power of 1/p",
+        {"p": "2 by default: inf is the largest |x|, 0 the number of elements other than 0"},
+    ),
+    "pmean": Function(
+        pmean,
+        "power mean of numbers from 0 on: the mean of x**p, to the power of 1/p",
+        {"p": "inf is the maximum, 0 the geometric mean, -1 the harmonic mean"},
+    ),
     "softmax": Function(softmax, "exp(alpha x) over the sum of these", SHARES),
     "log_softmax": Function(log_softmax, "the logarithm of softmax", SHARES),
 }

@@ -236,7 +236,7 @@ class Results:
             overlaps = np.may_share_memory(out, into.a) and not same_view(self.array.transpose(order), into.a)
             if (
                 overlaps
-                or self.array.dtype != into.dtype
+                or self.array.dtype not in (into.dtype, FLOAT32)  # kernels round to float32, once
                 or any(np.may_share_memory(out, x) for x in sources if isinstance(x, np.ndarray))
             ):
                 self.array = np.empty(into.shape, into.dtype)
@@ -253,7 +253,7 @@ class Results:
             if mask is not np.ma.nomask and isinstance(value, np.ma.MaskedArray):
                 value.mask = mask
             return value
-        return value[()] if mask is np.ma.nomask else np.ma.MaskedArray(value, mask)
+        return value[()] if mask is np.ma.nomask else np.ma.MaskedArray(value, np.array(mask))
 
 
 def same_view(x: Array, y: Array) -> bool:

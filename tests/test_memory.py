@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from csmooth import conjugate, logsumexp, logsumexp_bounds
+from csmooth import conjugate, log_softmax, logsumexp, logsumexp_bounds, softmax
 
 MIB = 2**20
 LIMIT = MIB
@@ -97,7 +97,38 @@ def calls(size: int) -> dict[str, Call]:
         "conjugate, short rows": lambda: conjugate(memory.reshape(-1, 8), axis=1),
         "conjugate, float32": lambda: conjugate(single, axis=0),
         "conjugate, masked": lambda: conjugate(masked, axis=0),
+        **calls_of_map(softmax, table, mask),
+        **calls_of_map(log_softmax, table, mask),
     }
+
+
+def calls_of_map(function: Callable[..., Any], table: np.ndarray, mask: np.ndarray) -> dict[str, Call]:
+    """Calls whose results are as large as their input: in place, into an `out`, or new."""
+    out = np.full(table.shape, 1.0)
+    single = np.full(table.shape, 1.0, np.float32)
+    integers = table.view(np.int64)
+    masked = np.ma.array(table, mask=mask, copy=False)
+    into: dict[str, Call] = {
+        "in place": lambda: function(out, out=out),
+        "in place, axis 0": lambda: function(out, axis=0, out=out),
+        "in place, axis 1": lambda: function(out, axis=1, out=out),
+        "in place, Fortran": lambda: function(out.T, axis=0, out=out.T),
+        "in place, gaps": lambda: function(out[::3, ::2], axis=1, out=out[::3, ::2]),
+        "in place, where": lambda: function(out, axis=0, where=mask, out=out),
+        "in place, alpha of each row": lambda: function(out, axis=1, alpha=table[:, :1], out=out),
+        "in place, float32": lambda: function(single, axis=1, out=single),
+        "out": lambda: function(table, out=out),
+        "out, axis 0": lambda: function(table, axis=0, out=out),
+        "out, Fortran": lambda: function(table.reshape(1024, -1).T, axis=0, out=out),
+        "out, reversed": lambda: function(table, axis=1, out=out[::-1, ::-1]),
+        "out, float32": lambda: function(table, axis=1, out=single),
+        "out, masked": lambda: function(masked, axis=1, out=out),
+        "out, integers": lambda: function(integers, axis=0, alpha=1e-20, out=out),
+    }
+    named: dict[str, Call] = {name: lambda call=call: discard(call()) for name, call in into.items()}
+    named["new"] = lambda: function(table, axis=1)
+    named["new, masked"] = lambda: function(masked, axis=0)
+    return {f"{function.__name__}, {name}": call for name, call in named.items()}
 
 
 def discard(result: Any) -> None:

@@ -247,6 +247,17 @@ def test_levels_agree_within_their_errors(shape: tuple[int, int], values: str) -
 
 # The company that an output keeps
 
+
+@pytest.mark.parametrize("n", [2, 5, 32, 33, 200])
+def test_beside_an_alpha_near_0(level: str, n: int) -> None:
+    """Which gives all outputs weights of 1, to leave elements out. Above 0 every bit of a small sum shows."""
+    a = -np.random.default_rng(n).uniform(30, 500, (300, n))
+    a[:, n // 2] = 0
+    alpha = np.where(np.arange(300) % 10, 1.0, 1e-300)[:, None]
+    together = logsumexp(a, axis=1, alpha=alpha)
+    assert same_bits(together, np.array([logsumexp(x, alpha=y) for x, y in zip(a.copy(), alpha[:, 0], strict=True)]))
+
+
 PARTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "first": lambda a: a[:5],
     "last": lambda a: a[-3:],

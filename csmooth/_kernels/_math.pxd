@@ -192,10 +192,11 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
 
 
 cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled,
-                                bint factor) noexcept nogil:
+                                bint factor, vector excess) noexcept nogil:
     """As exp2_terms, but in one piece: 0.7 units of 2**-53, or 1 without the factor.
 
-    Then it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own.
+    Without, it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own. With the factor it
+    is multiplied by 1 + excess, which may be 2**-50 at most.
     """
     cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), q
     cdef vector power = vlookup(TERM_TABLE, k) if factor else vlookup(EXP2_TABLE, k)
@@ -206,6 +207,8 @@ cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vect
     q = vfma(q, f, vset(0.0555041086566393))
     q = vfma(q, f, vset(0.24022650695910075))
     q = vfma(q, f, vset(0.6931471805599457))
+    if factor:
+        return vfma(power, vfma(f, q, excess), power)
     return vfma(vmul(power, f), q, power)
 
 

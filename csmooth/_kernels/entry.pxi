@@ -146,7 +146,7 @@ cdef map_arrays(int outer_dims, cnp.ndarray a, where, mask, parameter, cnp.ndarr
     As reduce_arrays; `out` has the shape of `a`, and may be `a` itself.
     """
     cdef Problem p
-    set_problem(&p, &LOGSUMEXP, outer_dims, a, None, where, mask, None, parameter, None)
+    set_problem(&p, &LOGSUMEXP if logarithm else &SOFTMAX, outer_dims, a, None, where, mask, None, parameter, None)
     set_operand(&p, OUT, out, cnp.PyArray_NDIM(a) - outer_dims)
     if p.length == 0:
         return

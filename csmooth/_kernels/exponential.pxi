@@ -24,6 +24,7 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
 
 cdef extern from *:
     """
+    #define CLOSE_START 4.113761393303015e+62   /* 2**208 */
     #define LARGEST_PRODUCT 70368744177664.0   /* 2**46 */
     #define LARGEST_SCALE 8.98846567431158e307   /* 2**1023 */
     #define LOWEST (-LARGEST_SCALE)   /* stands for -inf where differences and products are taken */
@@ -31,7 +32,7 @@ cdef extern from *:
     #define FEW_START_BIASED 1.0284403483257538e62   /* 2**206 */
     #define SMALLEST_ALPHA 1.0261342003245941e-289   /* 2**-960: EXPONENT_MIN / scale must not overflow */
     """
-    double LARGEST_PRODUCT, LARGEST_SCALE, LOWEST, FEW_START, FEW_START_BIASED, SMALLEST_ALPHA
+    double CLOSE_START, LARGEST_PRODUCT, LARGEST_SCALE, LOWEST, FEW_START, FEW_START_BIASED, SMALLEST_ALPHA
 
 cdef struct State:
     vector maximum, offset, exponent, sum, sum_error, side, side_error
@@ -67,14 +68,14 @@ cdef struct Reference:
     vector one               # what exp(0) is relative to the reference, if any element is near
 
 cdef struct Few:
-    # The sums of at most LANES elements, one by one.
-    vector sum, sum_error, small, side, side_error
+    # The sums of at most LANES elements, one by one; `sum` starts at `start`.
+    vector start, sum, sum_error, small, side, side_error
     vector mean[MEANS_SUMMED]
     vector mean_error[MEANS_SUMMED]
 
 cdef enum:
     # What a loop over elements must mind; constants where it is called, so that each loop is compiled without the rest.
-    # The same bits come out if more is minded than need be, only later; but for CLOSE.
+    # The same bits come out if more is minded than need be, only later; but for WEIGHTED_MEANS.
     TIES = 1            # an element may be the maximum
     SHIFTED = 2         # the offset may differ from 0
     SCALED = 4          # the scale may have an error, or be 0
@@ -83,8 +84,9 @@ cdef enum:
     MOMENTS = 32        # the sums are boltzmann's
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
-    SHARP = 256         # a softmax may count the maxima alone
-    CLOSE = 512         # weights of logmeanexp are given: what rounding leaves is summed, too
+    SPECIAL = 256       # a softmax may have special cases
+    CLOSE = 512         # sums keep what rounding leaves, as a softmax needs; weights are 0 or 1
+    WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
@@ -233,7 +235,7 @@ cdef inline void add_mean(vector x, const double* weight, const Reference* r, ve
         curve = vselect(gone, zero, curve)
         small = vselect(gone, zero, small)
         line = vselect(vequal(w, zero), zero, line)
-    if minded & CLOSE:
+    if minded & WEIGHTED_MEANS:
         product = vmul(w, line)
         add_to(&means[LINE * step], &means[LINE_ERROR * step], product)
         means[LINE_ERROR * step] = vadd(means[LINE_ERROR * step], vfma1(w, line, vsub(zero, product)))
@@ -259,8 +261,11 @@ cdef inline void add_mean(vector x, const double* weight, const Reference* r, ve
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* sums, vector* smalls,
                           vector* sides, vector* means, Py_ssize_t step, int minded) noexcept nogil:
     """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments; or means.
+
+    CLOSE: `smalls` also take what rounding left of `sums`. These start at CLOSE_START, so that they are larger than a
+    term, and multiples of 2**156: less CLOSE_START, the 256 terms of a block, each below 2**201, add up exactly.
     """
-    cdef vector power, f, q, product, product_error = vset(0.0), w = vset(1.0)
+    cdef vector power, f, q, product, total, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
     cdef vector t = vmax(r.low, distance)
     cdef vmask tie
@@ -270,7 +275,7 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     if minded & MOMENTS:
         if minded & SHIFTED:            # the maximum may be infinite
             t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
-        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, False)
+        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, False, vset(0.0))
         if minded & WEIGHTED:
             power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
         if minded & SHIFTED:
@@ -294,10 +299,16 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         if minded & WEIGHTED:
             smalls[0] = vfma_unless(tie, product_error, vset(1 / HIGHEST), smalls[0])
         sides[0] = vadd_where(tie, sides[0], w)
-        sums[0] = vadd_unless(tie, sums[0], power)
+        total = vadd_unless(tie, sums[0], power)
+        if minded & CLOSE:
+            smalls[0] = vfma_unless(tie, vsub(power, vsub(total, sums[0])), vset(1 / HIGHEST), smalls[0])
+        sums[0] = total
         smalls[0] = vfma_unless(tie, vmul(power, f), q, smalls[0])
     else:
-        sums[0] = vadd(sums[0], power)
+        total = vadd(sums[0], power)
+        if minded & CLOSE:
+            smalls[0] = vfma(vsub(power, vsub(total, sums[0])), vset(1 / HIGHEST), smalls[0])
+        sums[0] = total
         smalls[0] = vfma(vmul(power, f), q, smalls[0])
 
 
@@ -347,10 +358,14 @@ cdef inline void set_tail_weights(double* weights, Py_ssize_t length) noexcept n
         weights[i] = i < length
 
 
-cdef inline Few no_few(int minded) noexcept nogil:
+cdef inline Few no_few(const Parameters* p, int minded) noexcept nogil:
+    """Starts above what LANES terms are together, unless weights are given; those that leave elements out are 1."""
     cdef Few few
     cdef Py_ssize_t i
-    few.sum = few_start(minded)
+    few.start = vset(FEW_START if minded & MOMENTS else FEW_START_BIASED)
+    if minded & WEIGHTED and p.weighted:
+        few.start = vset(0.0)
+    few.sum = few.start
     few.sum_error = few.small = few.side = few.side_error = vset(0.0)
     for i in range(means_summed(minded)):
         few.mean[i] = few.mean_error[i] = vset(0.0)
@@ -359,17 +374,12 @@ cdef inline Few no_few(int minded) noexcept nogil:
 
 cdef inline Py_ssize_t means_summed(int minded) noexcept nogil:
     return (0 if not minded & MEANS else
-            MEANS_SUMMED if minded & CLOSE else NEAR + 1 if minded & WEIGHTED else NEAR)
+            MEANS_SUMMED if minded & WEIGHTED_MEANS else NEAR + 1 if minded & WEIGHTED else NEAR)
 
 
 cdef inline vector mean_start(int part, int minded) noexcept nogil:
     """Where sums of lanes start: those of curves above all that they may add up to, unless weights are given."""
-    return vset(FEW_START if part == CURVE and not minded & CLOSE else 0.0)
-
-
-cdef inline vector few_start(int minded) noexcept nogil:
-    """Where sums of few start: more than LANES terms together, unless there are weights."""
-    return vset(0.0 if minded & WEIGHTED else FEW_START if minded & MOMENTS else FEW_START_BIASED)
+    return vset(FEW_START if part == CURVE and not minded & WEIGHTED_MEANS else 0.0)
 
 
 cdef inline void add_one(Few* few, vector power, vector small, vector side, const vector* mean,
@@ -400,7 +410,7 @@ cdef inline void add_means(State* s, const vector* sum, const vector* error, Py_
     if minded & WEIGHTED:
         near = sum[NEAR]
         near_error = error[NEAR]
-    if minded & CLOSE:
+    if minded & WEIGHTED_MEANS:
         far_error = vadd(far_error, sum[FAR_ERROR])
         near_error = vadd(near_error, sum[NEAR_ERROR])
     moment = vmul(r.centre, near)
@@ -419,7 +429,7 @@ cdef inline void add_few(State* s, const Few* few, Py_ssize_t count, const Refer
     if minded & MEANS:
         add_means(s, few.mean, few.mean_error, count, r, minded)
         return
-    total = vsub(few.sum, few_start(minded))
+    total = vsub(few.sum, few.start)
     add_sums(s, total, vfma(vset(HIGHEST), few.small, few.sum_error), few.side, few.side_error, r, first, minded)
 
 
@@ -459,11 +469,13 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef double total, total_error, moment, moment_error
     cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
     cdef bint few = not minded & AHEAD and rows + (tail != NULL) <= 1
+    cdef vector initial = vset(CLOSE_START if minded & CLOSE and not few else 0.0)
     r.centre = centre
     if few and minded & MEANS:
         r.centre = vset(0.0)            # exact sums are better off without
     for j in range(VECTORS):
-        sums[j] = smalls[j] = sides[j] = vset(0.0)
+        sums[j] = initial
+        smalls[j] = sides[j] = vset(0.0)
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = vset(0.0) if few else mean_start(<int>i, minded)
     for i in range(rows):
@@ -481,13 +493,14 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
                      VECTORS, (minded & ~WEIGHTED) | PADDED)
     if few:
-        add_few_lanes(s, sums, smalls, sides, means if minded & MEANS else NULL, count, &r, minded)
+        add_few_lanes(s, p, sums, smalls, sides, means if minded & MEANS else NULL, count, &r, minded)
         return
     if minded & MEANS:
         for i in range(means_summed(minded)):
             for j in range(VECTORS):
                 means[i*VECTORS + j] = vsub(means[i*VECTORS + j], mean_start(<int>i, minded))
-            mean[i] = vset(fold_closely(means + i*VECTORS, &total_error, i in (LINE, CURVE) or minded & CLOSE))
+            mean[i] = vset(fold_closely(means + i*VECTORS, &total_error,
+                                        i in (LINE, CURVE) or minded & WEIGHTED_MEANS))
             mean_error[i] = vset(total_error)
         add_means(s, mean, mean_error, count, &r, minded)
     elif minded & MOMENTS:
@@ -495,21 +508,24 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         moment = fold_closely(sides, &moment_error, False)
         add_sums(s, vset(total), vset(total_error), vset(moment), vset(moment_error), &r, False, minded)
     else:
+        if minded & CLOSE:
+            for j in range(VECTORS):
+                sums[j] = vsub(sums[j], initial)
         add_to(&s.sum, &s.sum_error, vset(fold_add(sums)))
         add_to(&s.sum, &s.sum_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
         if minded & TIES:
             add_to(&s.side, &s.side_error, vset(fold_add(sides)))
 
 
-cdef void add_few_lanes(State* s, const vector* sums, const vector* smalls, const vector* sides, const vector* means,
-                        Py_ssize_t count, const Reference* r, int minded) noexcept nogil:
+cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const vector* smalls, const vector* sides,
+                        const vector* means, Py_ssize_t count, const Reference* r, int minded) noexcept nogil:
     """Adds lanes one by one, as add_few_rows does for outputs side by side."""
     cdef double sum[LANES]
     cdef double small[LANES]
     cdef double side[LANES]
     cdef double lanes[MEANS_SUMMED * LANES]
     cdef vector mean[MEANS_SUMMED]
-    cdef Few few = no_few(minded)
+    cdef Few few = no_few(p, minded)
     cdef Py_ssize_t i, j
     for j in range(VECTORS):
         vstore(sum + WIDTH*j, sums[j])
@@ -533,7 +549,7 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
     Only the last of these scans ahead: what has weights is packed, a block a call, and has nothing ahead.
     """
     if a.weights != NULL and minded & MEANS and p.weighted:
-        add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED | CLOSE)
+        add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS)
     elif a.weights != NULL:
         add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED)
     elif vfirst(s.offset) != 0:
@@ -546,7 +562,7 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                                  int minded) noexcept nogil:
-    """`minded`: TIES, MOMENTS or MEANS."""
+    """`minded`: TIES, and CLOSE for a softmax, or MOMENTS, or MEANS."""
     cdef MeanState* m = <MeanState*>s
     cdef vector top[2 * VECTORS]     # the largest elements, and the other extremes
     cdef double tail_weights[LANES]
@@ -598,9 +614,9 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             else:
                 add_row(s, p, a, done, rows, tail, centre, top, minded)
         elif ahead:
-            add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, AHEAD)
+            add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, (minded & CLOSE) | AHEAD)
         else:
-            add_row(s, p, a, done, rows, tail, centre, top, 0)
+            add_row(s, p, a, done, rows, tail, centre, top, minded & CLOSE)
         done += rows
         if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
             scan_row(top, a.x + LANES*done, NULL, left - BLOCK_ROWS, minded)
@@ -642,10 +658,11 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef vector count[VECTORS]              # of ties without weights, exact in any order: they do without lanes
     cdef Reference r[VECTORS]
     cdef bint counts = minded & TIES and not minded & WEIGHTED
+    cdef vector initial = vset(CLOSE_START if minded & CLOSE else 0.0)
     cdef State* t
     cdef Py_ssize_t i, j, k, lane, part
     if a.rows <= LANES:
-        add_few_rows(s, p, a, centre, vectors, False, minded)
+        add_few_rows(s, p, a, centre, vectors, False, minded & ~CLOSE)
         return
     for j in range(vectors):
         r[j] = reference_of(state(s, j, minded), &p[j], minded)
@@ -656,7 +673,8 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             lane = i*vectors + j
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
-            sums[lane] = smalls[lane] = sides[lane] = vset(0.0)
+            sums[lane] = initial
+            smalls[lane] = sides[lane] = vset(0.0)
             for part in range(means_summed(minded)):
                 means[part*LANES*VECTORS + lane] = mean_start(<int>part, minded)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
@@ -673,7 +691,8 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             for lane in range(LANES * vectors):
                 means[part*LANES*VECTORS + lane] = vsub(means[part*LANES*VECTORS + lane],
                                                         mean_start(<int>part, minded))
-            fold_lanes_closely(means + part*LANES*VECTORS, vectors, sums_error, part in (LINE, CURVE) or minded & CLOSE)
+            fold_lanes_closely(means + part*LANES*VECTORS, vectors, sums_error,
+                               part in (LINE, CURVE) or minded & WEIGHTED_MEANS)
             for j in range(vectors):
                 mean[j*MEANS_SUMMED + part] = means[part*LANES*VECTORS + j]
                 mean_error[j*MEANS_SUMMED + part] = sums_error[j]
@@ -686,6 +705,9 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
         for j in range(vectors):
             add_sums(&s[j], sums[j], sums_error[j], sides[j], sides_error[j], &r[j], False, minded)
         return
+    if minded & CLOSE:
+        for lane in range(LANES * vectors):
+            sums[lane] = vsub(sums[lane], initial)
     fold_lanes(sums, vectors)
     fold_lanes(smalls, vectors)
     if not counts:
@@ -708,7 +730,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
         r.centre = zero if minded & MEANS else centre[j]
-        few = no_few(minded)
+        few = no_few(&p[j], minded)
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
@@ -723,7 +745,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
 
 cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
                                   int minded) noexcept nogil:
-    """`minded`: TIES, MOMENTS or MEANS."""
+    """`minded`: TIES, and CLOSE for a softmax, or MOMENTS, or MEANS."""
     cdef vector centre[VECTORS]
     cdef vector maximum, other
     cdef State* t
@@ -744,7 +766,7 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
         shifted = shifted or vany(vless(vset(0.0), absolute(t.offset)))
         scaled = scaled or p[j].scaled
     if a.weights != NULL and minded & MEANS and p.weighted:
-        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | CLOSE)
+        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS)
     elif a.weights != NULL:
         add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED)
     elif shifted:

@@ -47,14 +47,6 @@ cdef inline vector times(vector x, vector y, vector y_error, vector* error) noex
     return product
 
 
-cdef inline vector over(vector x, vector x_error, vector y, vector y_error, vector* error) noexcept nogil:
-    """(x + x_error) / (y + y_error), as the sum of two doubles."""
-    cdef vector ratio = vdiv(x, y)
-    error[0] = vadd(vfma1(vsub(vset(0.0), ratio), y, x), vsub(x_error, vmul(ratio, y_error)))
-    error[0] = vdiv(error[0], y)
-    return ratio
-
-
 cdef inline vector joined(vector x, vector error) noexcept nogil:
     return vselect(vless(absolute(x), vset(INFINITY)), vadd(x, error), x)
 
@@ -75,7 +67,7 @@ cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, ve
     cdef vector zero = vset(0.0), unit, curve, curve_error, mean, mean_error, error
     unit = vdiv(exp2_down(vselect(vless(s.exponent, zero), s.exponent, zero)), one_of(s))   # 2**exponent, or infinite
     curve = sum_pairs(vmul(s.sum, unit), vmul(s.sum_error, unit), vsub(zero, m.far), vsub(zero, m.far_error), &error)
-    curve = over(curve, error, weight, weight_error, &curve_error)
+    curve = quotient(curve, error, weight, weight_error, &curve_error)
     mean = times(p.alpha, line, line_error, &error)
     mean = sum_pairs(mean, error, curve, curve_error, &mean_error)
     holds[0] = vless(absolute(vsub(mean, vset(0.125))), vset(0.875))
@@ -93,7 +85,7 @@ cdef inline vector logmean_elsewhere(const MeanState* m, const Parameters* p, ve
     total = times(p.alpha, m.line, m.line_error, &error)
     total = sum_pairs(total, error, m.near, m.near_error, &error)
     total = sum_pairs(vmul(total, one), vmul(error, one), s.sum, s.sum_error, &total_error)
-    total = over(total, total_error, weight, weight_error, &error)
+    total = quotient(total, total_error, weight, weight_error, &error)
     total = fast_two_sum(total, error, &error)
     log = log_double(vselect(vless(total, zero), vset(NAN), total), error, True, &error)
     # From the maximum to the reference, (exponent - (maximum - offset) * scale) * log(2).
@@ -113,7 +105,7 @@ cdef inline vector logmean_of(const MeanState* m, const Parameters* p) noexcept 
     cdef vector zero = vset(0.0), infinity = vset(INFINITY), weight, weight_error, line, line_error, value, near_zero
     cdef vmask small
     weight = sum_pairs(m.near, m.near_error, m.far, m.far_error, &weight_error)
-    line = over(m.line, m.line_error, weight, weight_error, &line_error)
+    line = quotient(m.line, m.line_error, weight, weight_error, &line_error)
     value = logmean_elsewhere(m, p, weight, weight_error)
     near_zero = logmean_near_zero(m, p, line, line_error, weight, weight_error, &small)
     value = vselect(small, near_zero, value)

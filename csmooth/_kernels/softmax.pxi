@@ -1,20 +1,29 @@
 """softmax and its logarithm, element by element, from a slice's state: terms over their sum, as logsumexp has them."""
 
+cdef extern from *:
+    """
+    #define LARGE_MAXIMUM 4.9896007738368e+291   /* 2**969, up to which -DOUBLE_MAX - maximum does not overflow */
+    """
+    double LARGE_MAXIMUM
+
 cdef struct Softmax:
     # Vectors, each for WIDTH outputs.
     vector offset, scale, scale_error, shift, low
     vector maximum, alpha
-    vector factor            # what turns a term into a probability
+    vector factor, excess    # what turns a term into a probability: factor * (1 + excess)
     vector log, log_error    # of the sum over the largest term
     bint shifted, scaled     # as in Parameters
-    bint sharp               # some output has an infinite maximum or sharpness: only the maxima count there
-    vector is_sharp          # 1 or 0
+    # The rest, and a large maximum, is minded only where some output is special.
+    bint special
+    vector top_at, top       # the maximum where its result is known, else NaN; and this result
+    vector none              # the result of -inf
 
 
 cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarithm) noexcept nogil:
+    """Where the maximum or alpha is infinite only the ties count; a total of NaN makes all results NaN."""
     cdef Reference r = reference_of(s, p, 0)
     cdef Softmax m
-    cdef vector zero = vset(0.0), one = vset(1.0), total, error, inverse, inverse_error, ratio
+    cdef vector zero = vset(0.0), one = vset(1.0), total, error, excess, inverse, inverse_error
     cdef vmask regular
     m.offset = r.offset
     m.scale = r.scale
@@ -22,8 +31,6 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.shift = r.shift
     m.low = r.low
     m.maximum = s.maximum
-    m.alpha = p.alpha
-    m.factor = m.log = m.log_error = zero
     m.shifted = vany(vless(zero, absolute(s.offset)))
     m.scaled = p.scaled
     total = sum_of(s, p, &error)
@@ -33,36 +40,55 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     error = vselect(regular, error, zero)
     total = vselect(vequal(s.sum, s.sum), total, s.sum)         # NaN
     total = vselect(vequal(s.maximum, vset(-INFINITY)), vset(NAN), total)
-    m.is_sharp = vselect(regular, zero, one)
-    m.sharp = not vall(regular)
+    m.alpha = vselect(regular, p.alpha, vset(INFINITY))
+    m.special = not vall(regular) or vany(vless(p.alpha, vset(SMALLEST_ALPHA)))
     if logarithm:
+        m.special = m.special or vany(vless(vset(LARGE_MAXIMUM), s.maximum))
+        m.factor = m.excess = zero
         m.log = log_double(total, error, True, &m.log_error)
+        m.top_at = vselect(regular, vset(NAN), s.maximum)       # infinity times 0 otherwise
+        m.top = vsub(zero, m.log)
+        m.none = vsub(vset(-INFINITY), m.log)
         return m
+    m.log = m.log_error = zero
     inverse = exp2_inverse(vsub(s.offset, s.maximum), p.scale, p.scale_error,
                            vadd(s.exponent, vset(ROUND_16TH - BIAS)), &inverse_error)
-    inverse = vselect(regular, inverse, one)
-    inverse_error = vselect(regular, inverse_error, zero)
-    ratio = vdiv(inverse, total)
-    error = vsub(vadd(vfma1(vsub(zero, ratio), total, inverse), inverse_error), vmul(ratio, error))
-    m.factor = vadd(ratio, vdiv(error, total))
+    m.factor = relative_quotient(inverse, inverse_error, total, error, &m.excess)
+    m.factor = vselect(regular, m.factor, vmul(zero, total))
+    m.excess = vselect(regular, m.excess, zero)
+    m.top_at = vselect(vequal(total, s.side), s.maximum, vset(NAN))     # so that one element has 1
+    m.special = m.special or vany(vequal(m.top_at, m.top_at))
+    m.top = relative_quotient(one, zero, total, error, &excess)
+    m.top = vfma(m.top, excess, m.top)
+    m.none = vmul(zero, m.factor)
     return m
+
+
+cdef inline vector relative_quotient(vector x, vector x_error, vector y, vector y_error, vector* excess) noexcept nogil:
+    """x / y; times 1 + excess it is (x + x_error) / (y + y_error), without rounding."""
+    cdef vector ratio = vdiv(x, y)
+    cdef vector rest = vfma1(vsub(vset(0.0), ratio), y, x)
+    excess[0] = vdiv(vsub(vadd(rest, x_error), vmul(ratio, y_error)), x)
+    return ratio
 
 
 cdef inline vector probability(vector x, const Softmax* m, int minded) noexcept nogil:
     cdef vector t = vmax(m.low, vsub(x, m.offset) if minded & SHIFTED else x)
-    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, True), m.factor)
+    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, True, m.excess), m.factor)
 
 
 cdef inline vector log_probability(vector x, const Softmax* m) noexcept nogil:
     return vsub(vfma(m.alpha, vsub(x, m.maximum), vsub(vset(0.0), m.log)), m.log_error)
 
 
-cdef inline vector sharp(vector x, vector y, const Softmax* m, bint logarithm) noexcept nogil:
-    """y, unless only the maxima count."""
-    cdef vector of_maximum = vsub(vset(0.0), m.log) if logarithm else m.factor
-    cdef vector of_other = vsub(vset(-INFINITY), m.log) if logarithm else vmul(vset(0.0), m.factor)
-    cdef vector value = vselect(vequal(x, m.maximum), of_maximum, of_other)
-    return vselect(vequal(m.is_sharp, vset(0.0)), y, value)
+cdef inline vector special(vector x, vector y, const Softmax* m, bint logarithm) noexcept nogil:
+    """y, or what takes its place where a map is special."""
+    cdef vector half = vset(0.5), value
+    if logarithm:               # half of the difference never overflows
+        value = vfma(m.alpha, vsub(vmul(half, x), vmul(half, m.maximum)), vmul(vset(-0.5), m.log))
+        y = vselect(vless(vset(LARGE_MAXIMUM), m.maximum), vsub(vadd(value, value), m.log_error), y)
+    y = vselect(vequal(x, vset(-INFINITY)), m.none, y)          # not far enough below where alpha is tiny
+    return vselect(vequal(x, m.top_at), m.top, y)
 
 
 cdef inline void apply(const Softmax* maps, const double* x, Py_ssize_t stride, double* y, Py_ssize_t y_stride,
@@ -75,28 +101,43 @@ cdef inline void apply(const Softmax* maps, const double* x, Py_ssize_t stride, 
         for i in range(rows):
             element = vload(x + stride*i + WIDTH*j)
             value = log_probability(element, &m) if logarithm else probability(element, &m, minded)
-            if minded & SHARP:
-                value = sharp(element, value, &m, logarithm)
+            if minded & SPECIAL:
+                value = special(element, value, &m, logarithm)
             vstore(y + y_stride*i + WIDTH*j, value)
 
 
 cdef void softmax_apply(const Softmax* maps, const double* x, Py_ssize_t stride, double* y, Py_ssize_t y_stride,
                         Py_ssize_t rows, Py_ssize_t vectors, bint logarithm) noexcept nogil:
     """y = the softmax of x, or its logarithm; vector j of each row has a map of its own."""
-    cdef bint is_sharp = False, is_shifted = False, is_scaled = False
+    cdef bint is_special = False, is_shifted = False, is_scaled = False
     cdef Py_ssize_t j
     for j in range(vectors):
-        is_sharp = is_sharp or maps[j].sharp
+        is_special = is_special or maps[j].special
         is_shifted = is_shifted or maps[j].shifted
         is_scaled = is_scaled or maps[j].scaled
     if logarithm:
-        if is_sharp:
-            apply(maps, x, stride, y, y_stride, rows, vectors, True, SHARP)
+        if is_special:
+            apply(maps, x, stride, y, y_stride, rows, vectors, True, SPECIAL)
         else:
             apply(maps, x, stride, y, y_stride, rows, vectors, True, 0)
-    elif is_sharp or is_shifted:
-        apply(maps, x, stride, y, y_stride, rows, vectors, False, SHIFTED | SCALED | SHARP)
+    elif is_special or is_shifted:
+        apply(maps, x, stride, y, y_stride, rows, vectors, False, SHIFTED | SCALED | SPECIAL)
     elif is_scaled:
         apply(maps, x, stride, y, y_stride, rows, vectors, False, SCALED)
     else:
         apply(maps, x, stride, y, y_stride, rows, vectors, False, 0)
+
+
+cdef void softmax_row(void* state, const void* parameters, const Block* a, bint first, double* extremes) noexcept nogil:
+    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES | CLOSE)
+
+
+cdef void softmax_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
+                       bint first) noexcept nogil:
+    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES | CLOSE)
+
+
+# The logarithm minds a sum's error less, and how little the sum exceeds 1 more: it has the states of logsumexp.
+cdef Reduction SOFTMAX = Reduction(
+    softmax_row, softmax_tile, NULL, logsumexp_merge, NULL, exponential_parameters, sizeof(State), sizeof(Parameters),
+    -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False)
