@@ -44,14 +44,14 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
     """Checks and arranges the input of a reduction."""
     mask, weights_mask = mask_of(a), mask_of(b)
     array = np.asarray(a)
-    dtype = real_dtype(function, "a", array.dtype)
+    dtype = result_dtype(function, "a", array.dtype)
     shape = array.shape
     weights = None
     if b is not None:
         weights = np.asarray(b)
-        weights_dtype = real_dtype(function, "b", weights.dtype)
+        weights_dtype = result_dtype(function, "b", weights.dtype)
         if not isinstance(b, int | float) or isinstance(b, np.generic):  # Python's numbers take the dtype of a
-            dtype = np.result_type(dtype, weights_dtype)
+            dtype = common_dtype(dtype, weights_dtype)
         try:
             shape = np.broadcast_shapes(shape, weights.shape)
         except ValueError:
@@ -86,16 +86,25 @@ def arranged(operand: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> 
     return operand.transpose(order)
 
 
-def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
+def result_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
     """The dtype of the result for an argument of this dtype."""
     if dtype is FLOAT64 or dtype is FLOAT32:
         return dtype
-    native = dtype.newbyteorder("=")
-    if native in (FLOAT64, FLOAT32):
-        return native
     if dtype.kind in "biu":
         return FLOAT64
-    raise TypeError(f"{function}: {name} has dtype {dtype}; it must be float64, float32, an integer or bool")
+    if dtype.char in "efd" or dtype.name == "bfloat16":  # that of the package ml_dtypes
+        return dtype.newbyteorder("=")
+    raise TypeError(
+        f"{function}: {name} has dtype {dtype}; it must be float64, float32, float16, bfloat16, an integer or bool"
+    )
+
+
+def common_dtype(x: Dtype, y: Dtype) -> Dtype:
+    """The dtype of the result for arguments that ask for these."""
+    try:
+        return np.result_type(x, y)
+    except TypeError:  # float16 and bfloat16, which only have this in common
+        return FLOAT32
 
 
 def split_axes(function: str, axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

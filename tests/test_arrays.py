@@ -204,7 +204,6 @@ def test_parameters_keep_float32() -> None:
 REFUSED = {
     "complex64": np.ones(2, np.complex64),
     "complex128": np.ones(2, complex),
-    "float16": np.ones(2, np.float16),
     np.dtype(np.longdouble).name: np.ones(2, np.longdouble),
     "object": np.array([1, None]),
     "<U1": np.array(["a"]),
@@ -274,7 +273,7 @@ AXES = [None, 0, 1, 2, -1, (0, 1), (0, 2), (2, 1), (0, 1, 2), ()]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int16])
 def test_layouts(layout: str, dtype: Any) -> None:
     a = (A * 10).astype(dtype)
     view = LAYOUTS[layout](a)
