@@ -319,8 +319,8 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
             elif x[i] == neutral:               # counts for nothing, but in a mean
                 if not p.reduction.keeps or w[i] == INFINITY or w[i] == -INFINITY:
                     w[i] = 0
-            elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
-                x[i] = INFINITY
+            elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any number infinite
+                x[i] = INFINITY if x[i] == x[i] else NAN
                 w[i] = 1 if w[i] > 0 else -1
             else:
                 w[i] *= scratch.weights_scale
