@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays
+from . import _arrays, _plain
 from ._dispatch import kernels
 
 # Stands for alpha = 0, whose softmax is the limit from above: uniform over all that is not -inf.
@@ -30,7 +30,8 @@ def softmax(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
+        and complex numbers, which take the slower way of plain NumPy.
     axis : None, int or tuple of int, optional
         The axes along which the results add up to 1; by default all.
     alpha : float or array_like, optional
@@ -43,15 +44,15 @@ def softmax(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a`; float32 if `a` is, else float64. For positive `alpha`, where elements are +inf they share
+    scalar or ndarray
+        Of the shape and dtype of `a`; float64 for integers. For positive `alpha`, where elements are +inf they share
         the whole; where all are -inf, results are NaN. For masked arrays with a mask, a masked array with that mask.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -96,7 +97,8 @@ def log_softmax(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
+        and complex numbers, which take the slower way of plain NumPy.
     axis : None, int or tuple of int, optional
         The axes along which the exponentials of the results add up to 1; by default all.
     alpha : float or array_like, optional
@@ -108,8 +110,8 @@ def log_softmax(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a`; float32 if `a` is, else float64.
+    scalar or ndarray
+        Of the shape and dtype of `a`; float64 for integers.
 
     Raises
     ------
@@ -141,6 +143,10 @@ def _mapped(
 ) -> Any:
     into = _arrays.operands(function, a, axis, None, where)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
+    if into.plain:
+        value = _arrays.Results(function, into, out, sharpness)
+        _plain.spread(function, into, sharpness, value.arranged)
+        return value.result(np.ma.getmask(a))
     sharpness = np.where(np.equal(sharpness, 0), TINY, sharpness)
     value = _arrays.Results(function, into, out, sharpness)
     parameter = sharpness if sharpness.ndim else float(sharpness)
