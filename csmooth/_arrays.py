@@ -18,6 +18,7 @@ Dtype: TypeAlias = np.dtype[Any]
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
+COMPLEX = ("logsumexp", "softmax", "log_softmax")  # the functions that take complex numbers
 
 
 class Operands(NamedTuple):
@@ -33,6 +34,16 @@ class Operands(NamedTuple):
     shape: tuple[int, ...]
     dtype: Dtype  # of the result
 
+    @property
+    def plain(self) -> bool:
+        """Whether the kernels lack the dtype, so that NumPy must do the work."""
+        return self.dtype.char in "gFDG"
+
+    @property
+    def real_dtype(self) -> Dtype:
+        """That of a real part of the result."""
+        return np.dtype(self.dtype.char.lower()) if self.dtype.kind == "c" else self.dtype
+
     def result_shape(self, keepdims: bool) -> tuple[int, ...]:
         """The shape of the result; with `keepdims`, the reduced axes have length 1."""
         if keepdims:
@@ -44,14 +55,16 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
     """Checks and arranges the input of a reduction."""
     mask, weights_mask = mask_of(a), mask_of(b)
     array = np.asarray(a)
-    dtype = real_dtype(function, "a", array.dtype)
+    dtype = result_dtype(function, "a", array.dtype)
     shape = array.shape
     weights = None
     if b is not None:
         weights = np.asarray(b)
-        weights_dtype = real_dtype(function, "b", weights.dtype)
-        if not isinstance(b, int | float) or isinstance(b, np.generic):  # Python's numbers take the dtype of a
-            dtype = np.result_type(dtype, weights_dtype)
+        weights_dtype = result_dtype(function, "b", weights.dtype)
+        if isinstance(b, np.generic) or not isinstance(b, int | float | complex):
+            dtype = common_dtype(dtype, weights_dtype)
+        elif weights_dtype.kind == "c":  # Python's numbers take the precision of a
+            dtype = common_dtype(dtype, np.dtype(np.complex64))
         try:
             shape = np.broadcast_shapes(shape, weights.shape)
         except ValueError:
@@ -86,16 +99,32 @@ def arranged(operand: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> 
     return operand.transpose(order)
 
 
-def real_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
+def result_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
     """The dtype of the result for an argument of this dtype."""
     if dtype is FLOAT64 or dtype is FLOAT32:
         return dtype
-    native = dtype.newbyteorder("=")
-    if native in (FLOAT64, FLOAT32):
-        return native
     if dtype.kind in "biu":
         return FLOAT64
-    raise TypeError(f"{function}: {name} has dtype {dtype}; it must be float64, float32, an integer or bool")
+    if is_float(dtype):
+        return dtype.newbyteorder("=")
+    if dtype.kind == "c":
+        if function in COMPLEX:
+            return dtype.newbyteorder("=")
+        raise TypeError(f"{function}: {name} has dtype {dtype}; it must be real")
+    raise TypeError(f"{function}: {name} has dtype {dtype}; it must be a float, an integer or bool")
+
+
+def is_float(dtype: Dtype) -> bool:
+    """Whether numbers are real: NumPy's floats, or bfloat16 of the package ml_dtypes."""
+    return dtype.char in "efdg" or dtype.name == "bfloat16"
+
+
+def common_dtype(x: Dtype, y: Dtype) -> Dtype:
+    """The dtype of the result for arguments that ask for these."""
+    try:
+        return np.result_type(x, y)
+    except TypeError:  # float16 and bfloat16, which only have this in common
+        return FLOAT32
 
 
 def split_axes(function: str, axis: Axis, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -139,19 +168,22 @@ def require_elements(function: str, into: Operands) -> None:
 
 def parameter(
     function: str, name: str, value: ArrayLike, into: Operands, zero: bool = False
-) -> float | NDArray[np.float64]:
-    """A real number, other than 0 unless `zero`, or one for each output, without the reduced axes."""
+) -> float | NDArray[np.floating]:
+    """A real number, other than 0 unless `zero`, or one for each output, without the reduced axes.
+
+    Doubles, as the kernels have them; for results of dtype longdouble those, a single one without dimensions.
+    """
     if type(value) is float and (value != 0 or zero):
         return value
     array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biu" and not is_float(array.dtype):
         raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
     with np.errstate(over="ignore", under="ignore"):  # a longdouble may be infinite or 0 as a double
-        array = array.astype(np.float64, copy=False)
+        array = array.astype(parameter_dtype(into), copy=False)
     if not zero and (array == 0).any():
         raise ValueError(f"{function}: {name} must not be 0")
     if array.ndim == 0:
-        return float(array)
+        return float(array) if array.dtype == FLOAT64 else array
     shape = into.result_shape(True)
     try:
         spread = np.broadcast_to(array, shape)
@@ -163,15 +195,21 @@ def parameter(
     return spread.squeeze(into.reduced)
 
 
-def scalar(function: str, name: str, value: Any) -> float | None:
+def parameter_dtype(into: Operands) -> Dtype:
+    """Of a parameter: a double, or a longdouble where the result is one."""
+    return np.dtype(np.longdouble) if into.dtype.char in "gG" else FLOAT64
+
+
+def scalar(function: str, name: str, value: Any, into: Operands) -> float | np.floating | None:
     """A real number, or None."""
     if value is None:
         return None
     array = np.asarray(value)
-    if array.dtype.kind not in "biuf" or array.ndim:
+    if (array.dtype.kind not in "biu" and not is_float(array.dtype)) or array.ndim:
         raise TypeError(f"{function}: {name} must be a real number, not {value!r}")
     with np.errstate(over="ignore", under="ignore"):
-        return float(array.astype(np.float64))
+        array = array.astype(parameter_dtype(into))
+        return float(array) if array.dtype == FLOAT64 else np.longdouble(array)
 
 
 def check_out(function: str, out: Any, shape: tuple[int, ...], dtype: Dtype) -> None:

@@ -30,8 +30,8 @@ class Kernels(Protocol):
         where: NDArray[Any] | None,
         mask: NDArray[Any] | None,
         weights_mask: NDArray[Any] | None,
-        parameter: float | NDArray[np.float64],
-        initial: float | None,
+        parameter: float | NDArray[np.floating],
+        initial: float | np.floating | None,
         out: NDArray[np.floating],
         sign: NDArray[np.floating] | None,
     ) -> None: ...
@@ -44,7 +44,7 @@ class Kernels(Protocol):
         a: NDArray[Any],
         where: NDArray[Any] | None,
         mask: NDArray[Any] | None,
-        parameter: float | NDArray[np.float64],
+        parameter: float | NDArray[np.floating],
         out: NDArray[np.floating],
         logarithm: bool,
     ) -> None: ...

@@ -80,10 +80,10 @@ def logsumexp_bounds(
     sharpness = _arrays.parameter("logsumexp_bounds", "alpha", alpha, into)
     outer = logsumexp(a, axis, alpha=alpha)
     mask, value = np.ma.getmask(outer), np.asarray(outer)
-    limits = np.finfo(into.dtype)
+    zero, one = into.dtype.type(0), into.dtype.type(1)
     with np.errstate(all="ignore"):  # infinities, and bounds that overflow to them
         width = np.log(np.maximum(_count(into), 1)) / np.abs(sharpness)
-        slack = 2.0 * limits.eps * (np.abs(value) + 2 * width) + 4.0 * float(limits.smallest_subnormal)
+        slack = 2 * np.spacing(one) * (np.abs(value) + 2 * width) + 4 * np.nextafter(zero, one)
         distance = np.where(width == 0, width, width + slack)  # nothing is rounded where one element is reduced
         inner = np.asarray(value - np.copysign(distance, sharpness)).astype(into.dtype)
     infinite = np.isinf(value)
@@ -164,7 +164,7 @@ def conjugate(p: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     True
     """
     mask, array = _arrays.mask_of(p), np.asarray(p)
-    dtype = _arrays.real_dtype("conjugate", "p", array.dtype)
+    dtype = _arrays.result_dtype("conjugate", "p", array.dtype)
     kept, reduced = _arrays.split_axes("conjugate", axis, array.ndim)
     x = array.transpose(kept + reduced)
     left_out = None if mask is None else mask.transpose(kept + reduced)
@@ -184,7 +184,7 @@ def _conjugates(x: NDArray[Any], left_out: NDArray[np.bool_] | None, out: NDArra
             _conjugates(x[half], None if left_out is None else left_out[half], out[half])
         return
     least, mass, value = _sums(x, left_out, out.ndim)
-    off = (least < 0) | ~(np.abs(mass - 1) <= np.sqrt(np.finfo(out.dtype).eps))
+    off = (least < 0) | ~(np.abs(mass - 1) <= np.sqrt(np.spacing(out.dtype.type(1))))
     out[...] = np.where(np.isnan(least), np.nan, np.where(off, np.inf, value))
 
 
@@ -196,10 +196,10 @@ def _sums(x: NDArray[Any], left_out: NDArray[np.bool_] | None, kept: int) -> tup
         )
         return np.minimum(first[0], second[0]), first[1] + second[1], first[2] + second[2]
     axes = tuple(range(kept, x.ndim))
-    p = np.array(x, np.float64, order="C")
+    p = np.array(x, np.result_type(x.dtype, np.float64), order="C")
     if left_out is not None:
         p[left_out] = 0.0
-    terms = np.log(p, out=np.zeros(p.shape), where=p > 0)
+    terms = np.log(p, out=np.zeros_like(p), where=p > 0)
     terms *= p
     return p.min(axes, initial=np.inf), p.sum(axes), terms.sum(axes)
 

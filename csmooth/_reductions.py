@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays
+from . import _arrays, _plain
 from ._dispatch import kernels
 
 _reduce_vector = kernels.reduce_vector
@@ -34,7 +34,8 @@ def logsumexp(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
+        and complex numbers, which take the slower way of plain NumPy. Masked elements of a masked array
         are left out.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
@@ -59,17 +60,19 @@ def logsumexp(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. With `return_sign` a pair: the second holds the signs 1.0 and -1.0, 0.0 for an empty sum, NaN for
-        NaN. An empty sum gives -inf (inf for negative `alpha`), a negative one NaN unless its sign is returned.
-        For arrays with a mask, a masked array, masked where no element was left.
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. With `return_sign` a pair: the second holds the
+        signs 1.0 and -1.0, 0.0 for an empty sum, NaN for NaN. An empty sum gives -inf (inf for negative `alpha`), a
+        negative one NaN unless its sign is returned. For arrays with a mask, a masked array, masked where no element
+        was left. The logarithm of a complex sum has an imaginary part in (-π, π], before the division by `alpha`; with
+        `return_sign` the first of the pair is real, the second a complex number of absolute value 1, or 0.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For shapes that do not broadcast, an `out` of another shape, `alpha` equal to 0.
     numpy.exceptions.AxisError
@@ -112,8 +115,9 @@ def logsumexp(
             return value
     into = _arrays.operands("logsumexp", a, axis, b, where)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
-    start = _arrays.scalar("logsumexp", "initial", initial)
-    value = _arrays.Output("logsumexp", into, keepdims, out, sharpness)
+    start = _arrays.scalar("logsumexp", "initial", initial, into)
+    of_value = into._replace(dtype=into.real_dtype) if return_sign else into
+    value = _arrays.Output("logsumexp", of_value, keepdims, out, sharpness)
     sign = _arrays.Output("logsumexp", into, keepdims, None, None) if return_sign else None
     reduce("logsumexp", into, sharpness, start, value.array, None if sign is None else sign.array)
     empty = left_empty(into, start)
@@ -228,7 +232,8 @@ def boltzmann(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array
         are left out.
     alpha : float or array_like, optional
         Sharpness. 0 gives the weighted mean, +inf the maximum, -inf the minimum; negative values a smooth minimum. An
@@ -248,17 +253,18 @@ def boltzmann(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. For positive `alpha`, +inf if any element is, and elements -inf count for nothing, unless all are;
-        for negative `alpha` the other way round. NaN where every element was left out, or all weights are 0; for
-        arrays with a mask, a masked array, masked where no element was left.
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. For positive `alpha`, +inf if any element is, and
+        elements -inf count for nothing, unless all are; for negative `alpha` the other way round. NaN where every
+        element was left out, or all weights are 0; for arrays with a mask, a masked array, masked where no element was
+        left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For a reduction of no elements, shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -460,12 +466,15 @@ def pmean(
 def reduce(
     kernel: str,
     into: _arrays.Operands,
-    parameter: float | NDArray[np.float64],
-    initial: float | None,
+    parameter: float | NDArray[np.floating],
+    initial: float | np.floating | None,
     out: NDArray[Any],
     sign: NDArray[Any] | None = None,
 ) -> None:
-    """Runs a kernel of the level in use."""
+    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks."""
+    if into.plain:
+        _plain.reduce(kernel, into, parameter, initial, out, sign)
+        return
     kernels.reduce(
         kernel,
         len(into.kept),
@@ -481,17 +490,17 @@ def reduce(
     )
 
 
-def left_empty(into: _arrays.Operands, initial: float | None) -> NDArray[np.bool_] | None:
+def left_empty(into: _arrays.Operands, initial: float | np.floating | None) -> NDArray[np.bool_] | None:
     """For masked arrays, which outputs have every element masked or left out; else None.
 
     The kernel tells, without temporaries: what it makes of zeros is -inf where none is left.
     """
     if into.mask is None and into.weights_mask is None:
         return None
-    return nothing_left(into._replace(weights=None), initial)
+    return nothing_left(into._replace(weights=None, dtype=_arrays.FLOAT64), None if initial is None else float(initial))
 
 
-def nothing_left(into: _arrays.Operands, initial: float | None = None) -> NDArray[np.bool_]:
+def nothing_left(into: _arrays.Operands, initial: float | np.floating | None = None) -> NDArray[np.bool_]:
     """Which outputs have no element, or none of a weight other than 0: the maximum of zeros is -inf there."""
     maximum = np.empty(into.result_shape(False), np.float32)
     reduce("logsumexp", into._replace(a=np.broadcast_to(0.0, into.a.shape)), np.inf, initial, maximum)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays
+from . import _arrays, _plain
 from ._dispatch import kernels
 
 
@@ -27,7 +27,8 @@ def softmax(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
+        and complex numbers, which take the slower way of plain NumPy.
     axis : None, int or tuple of int, optional
         The axes along which the results add up to 1; by default all.
     alpha : float or array_like, optional
@@ -40,16 +41,16 @@ def softmax(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a`; float32 if `a` is, else float64. Unless `alpha` is negative, where elements are +inf they
+    scalar or ndarray
+        Of the shape and dtype of `a`; float64 for integers. Unless `alpha` is negative, where elements are +inf they
         share the whole; where all are -inf, results are NaN. For masked arrays with a mask, a masked array with that
         mask.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -95,7 +96,8 @@ def log_softmax(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
+        and complex numbers, which take the slower way of plain NumPy.
     axis : None, int or tuple of int, optional
         The axes along which the exponentials of the results add up to 1; by default all.
     alpha : float or array_like, optional
@@ -107,8 +109,8 @@ def log_softmax(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a`; float32 if `a` is, else float64.
+    scalar or ndarray
+        Of the shape and dtype of `a`; float64 for integers.
 
     Raises
     ------
@@ -142,5 +144,8 @@ def _mapped(
     into = _arrays.operands(function, a, axis, None, where)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
     value = _arrays.Results(function, into, out, sharpness)
-    kernels.softmax(len(into.kept), into.a, into.where, into.mask, sharpness, value.arranged, logarithm)
+    if into.plain:
+        _plain.spread(function, into, sharpness, value.arranged)
+    else:
+        kernels.softmax(len(into.kept), into.a, into.where, into.mask, sharpness, value.arranged, logarithm)
     return value.result(np.ma.getmask(a))

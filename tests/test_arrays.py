@@ -202,10 +202,6 @@ def test_parameters_keep_float32() -> None:
 
 
 REFUSED = {
-    "complex64": np.ones(2, np.complex64),
-    "complex128": np.ones(2, complex),
-    "float16": np.ones(2, np.float16),
-    np.dtype(np.longdouble).name: np.ones(2, np.longdouble),
     "object": np.array([1, None]),
     "<U1": np.array(["a"]),
     "|S1": np.array([b"a"]),
@@ -217,8 +213,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_dtypes(name: str) -> None:
-    if np.dtype(np.longdouble) == np.float64 and name == np.dtype(np.longdouble).name:
-        pytest.skip("longdouble is float64 here")
     with pytest.raises(TypeError, match=rf"logsumexp: a .*{re.escape(name)}"):
         logsumexp(REFUSED[name])
     with pytest.raises(TypeError, match=rf"logsumexp: b .*{re.escape(name)}"):
@@ -274,7 +268,7 @@ AXES = [None, 0, 1, 2, -1, (0, 1), (0, 2), (2, 1), (0, 1, 2), ()]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int16])
 def test_layouts(layout: str, dtype: Any) -> None:
     a = (A * 10).astype(dtype)
     view = LAYOUTS[layout](a)
@@ -689,7 +683,7 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
     "axis": ({"axis": 3}, AxisError),
     "repeated axis": ({"axis": (1, 1)}, ValueError),
     "b": ({"b": np.ones(5)}, ValueError),
-    "dtype of b": ({"b": np.ones(6, complex)}, TypeError),
+    "dtype of b": ({"b": np.ones(6, object)}, TypeError),
     "where": ({"where": np.ones(5, bool)}, ValueError),
     "dtype of where": ({"where": np.ones(6)}, TypeError),
     "alpha": ({"alpha": 0}, ValueError),

@@ -501,6 +501,7 @@ def test_large_weights(level: str, a: list[float], b: list[float], value: float)
 def test_nan_weights_and_alpha(level: str) -> None:
     for a, keywords in [
         ([-np.inf, 0], {"b": [np.nan, 1]}),
+        ([np.nan, 0], {"b": [np.inf, 1]}),
         ([1, 0], {"b": [np.nan, 1], "alpha": np.inf}),
         ([-np.inf], {"alpha": np.nan}),
     ]:

@@ -3,6 +3,10 @@
 Most calls end with one outer and one inner dimension.
 """
 
+cdef extern from "numpy/ndarraytypes.h":
+    int NPY_HALF, NPY_USERDEF
+
+
 cdef void set_operand(Problem* p, int operand, cnp.ndarray array, int inner_dims) noexcept:
     cdef Operand* a = &p.operands[operand]
     cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(array)
@@ -14,6 +18,10 @@ cdef void set_operand(Problem* p, int operand, cnp.ndarray array, int inner_dims
         a.kind = FLOAT64
     elif type_number == cnp.NPY_FLOAT:
         a.kind = FLOAT32
+    elif type_number == NPY_HALF:
+        a.kind = FLOAT16
+    elif type_number >= NPY_USERDEF:    # the one that is let in
+        a.kind = BFLOAT16
     elif cnp.PyTypeNum_ISSIGNED(type_number):
         a.kind = INT8 if size == 1 else INT16 if size == 2 else INT32 if size == 4 else INT64
     else:
@@ -128,7 +136,8 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
     """Reduces the dimensions of `a` after the first `outer_dims` into `out`, which has only those.
 
     a, weights: numbers; where, mask, weights_mask: bool; all of one shape. parameter: a number, or an array of the
-    shape of out. initial: a number. weights, where, masks, initial, sign: or None. out, sign: float64 or float32.
+    shape of out. initial: a number. weights, where, masks, initial, sign: or None. out, sign: floats of
+    at most 64 bits.
     """
     cdef Problem p
     set_problem(&p, reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial)

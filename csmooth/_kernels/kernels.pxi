@@ -1,5 +1,6 @@
 """All kernels, compiled once per level; whoever imports one level's module has all its functions."""
 
+include "float16.pxi"
 include "layout.pxi"
 include "reduce.pxi"
 include "exponential.pxi"

@@ -29,11 +29,19 @@ cdef extern from *:
     double SMALL_WEIGHTS
 
 cdef enum Kind:
-    FLOAT64, FLOAT32, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64
+    FLOAT64, FLOAT32, FLOAT16, BFLOAT16, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64
+
+ctypedef fused result:
+    double
+    float
+    float16
+    bfloat16
 
 ctypedef fused number:
     double
     float
+    float16
+    bfloat16
     int8_t
     int16_t
     int32_t
@@ -117,6 +125,15 @@ cdef inline char* address(const Problem* p, int operand, Py_ssize_t output, Py_s
     return p.operands[operand].data + offset(&p.outer, operand, output) + offset(&p.inner, operand, element)
 
 
+cdef inline double double_of(number value) noexcept nogil:
+    if number is float16:
+        return from_float16(value)
+    elif number is bfloat16:
+        return from_bfloat16(value)
+    else:
+        return <double>value
+
+
 cdef inline void convert_line(double* to, Py_ssize_t to_step, const char* source, Py_ssize_t step, Py_ssize_t count,
                               bint swapped, number kind) noexcept nogil:
     """to[i * to_step] = the number at source + i * step, which need not be aligned; `kind` only gives the type."""
@@ -127,15 +144,15 @@ cdef inline void convert_line(double* to, Py_ssize_t to_step, const char* source
         for i in range(count):
             for k in range(<Py_ssize_t>sizeof(number)):
                 bytes[k] = source[i*step + <Py_ssize_t>sizeof(number) - 1 - k]
-            to[i * to_step] = <double>value
+            to[i * to_step] = double_of(value)
     elif step == <Py_ssize_t>sizeof(number) and to_step == 1:       # a loop of its own, which vectorises
         for i in range(count):
             memcpy(bytes, source + i*<Py_ssize_t>sizeof(number), sizeof(number))
-            to[i] = <double>value
+            to[i] = double_of(value)
     else:
         for i in range(count):
             memcpy(bytes, source + i*step, sizeof(number))
-            to[i * to_step] = <double>value
+            to[i * to_step] = double_of(value)
 
 
 cdef inline void convert(double* to, Py_ssize_t row_step, const char* source, Py_ssize_t step, Py_ssize_t rows,
@@ -186,6 +203,10 @@ cdef void read(double* to, Py_ssize_t row_step, const Operand* a, const char* so
         convert(to, row_step, source, step, rows, column, columns, a.swapped, <double>0)
     elif a.kind == FLOAT32:
         convert(to, row_step, source, step, rows, column, columns, a.swapped, <float>0)
+    elif a.kind == FLOAT16:
+        convert(to, row_step, source, step, rows, column, columns, a.swapped, SOME_FLOAT16)
+    elif a.kind == BFLOAT16:
+        convert(to, row_step, source, step, rows, column, columns, a.swapped, SOME_BFLOAT16)
     elif a.kind == INT8:
         convert(to, row_step, source, step, rows, column, columns, a.swapped, <int8_t>0)
     elif a.kind == INT16:
@@ -204,13 +225,31 @@ cdef void read(double* to, Py_ssize_t row_step, const Operand* a, const char* so
         convert(to, row_step, source, step, rows, column, columns, a.swapped, <uint64_t>0)
 
 
+# Writing results: double -> dtypes
+
+cdef inline void put(char* to, double value, result kind) noexcept nogil:
+    """The number at `to`, which need not be aligned, = value; `kind` only gives the type."""
+    cdef result nearest
+    if result is float16:
+        nearest = to_float16(value)
+    elif result is bfloat16:
+        nearest = to_bfloat16(value)
+    else:
+        nearest = <result>value
+    memcpy(to, &nearest, sizeof(result))
+
+
 cdef inline void write(const Problem* p, int operand, Py_ssize_t output, double value) noexcept nogil:
     cdef char* to = p.operands[operand].data + offset(&p.outer, operand, output)
-    cdef float single = <float>value
-    if p.operands[operand].kind == FLOAT64:
-        memcpy(to, &value, sizeof(double))
+    cdef Kind kind = p.operands[operand].kind
+    if kind == FLOAT64:
+        put(to, value, <double>0)
+    elif kind == FLOAT32:
+        put(to, value, <float>0)
+    elif kind == FLOAT16:
+        put(to, value, SOME_FLOAT16)
     else:
-        memcpy(to, &single, sizeof(float))
+        put(to, value, SOME_BFLOAT16)
 
 
 # Packing: `rows` consecutive elements of `columns` consecutive outputs; row i starts at to + i * row_step
@@ -281,8 +320,8 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
                 if not p.reduction.keeps or w[i] == INFINITY or w[i] == -INFINITY:
                     w[i] = 0
                 w[i] *= scratch.weights_scale
-            elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
-                x[i] = INFINITY
+            elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any number infinite
+                x[i] = INFINITY if x[i] == x[i] else NAN
                 w[i] = 1 if w[i] > 0 else -1
             else:
                 w[i] *= scratch.weights_scale

@@ -6,36 +6,28 @@ through scratch.
 """
 
 cdef inline void spread_line(char* to, Py_ssize_t step, const double* source, Py_ssize_t source_step,
-                             Py_ssize_t count, bint single) noexcept nogil:
-    """The number at to + i * step, which need not be aligned, = source[i * source_step]."""
+                             Py_ssize_t count, result kind) noexcept nogil:
+    """The number at to + i * step, which need not be aligned, = source[i * source_step]; `kind` only gives the type."""
     cdef Py_ssize_t i
-    cdef float value
-    if single and step == sizeof(float) and source_step == 1:       # a loop of its own, which vectorises
+    if step == <Py_ssize_t>sizeof(result) and source_step == 1:     # a loop of its own, which vectorises
         for i in range(count):
-            value = <float>source[i]
-            memcpy(to + i*<Py_ssize_t>sizeof(float), &value, sizeof(float))
-    elif single:
-        for i in range(count):
-            value = <float>source[i * source_step]
-            memcpy(to + i*step, &value, sizeof(float))
-    elif step == sizeof(double) and source_step == 1:
-        memcpy(to, source, count * sizeof(double))
+            put(to + i*<Py_ssize_t>sizeof(result), source[i], kind)
     else:
         for i in range(count):
-            memcpy(to + i*step, source + i*source_step, sizeof(double))
+            put(to + i*step, source[i * source_step], kind)
 
 
-cdef void spread(char* to, Py_ssize_t step, Py_ssize_t column, const double* source, Py_ssize_t row_step,
-                 Py_ssize_t rows, Py_ssize_t columns, bint single) noexcept nogil:
+cdef inline void spread(char* to, Py_ssize_t step, Py_ssize_t column, const double* source, Py_ssize_t row_step,
+                        Py_ssize_t rows, Py_ssize_t columns, result kind) noexcept nogil:
     """The number at to + i * step + j * column = source[i * row_step + j], in the order that suits the target."""
     cdef vector square[WIDTH]
     cdef Py_ssize_t i, j = 0, k
     if columns > 1 and distance(column) < distance(step):
         for i in range(rows):
-            spread_line(to + i*step, column, source + i*row_step, 1, columns, single)
+            spread_line(to + i*step, column, source + i*row_step, 1, columns, kind)
         return
-    if not single and step == sizeof(double):
-        while j + WIDTH <= columns:             # squares of WIDTH, as in transpose
+    if result is double:
+        while step == sizeof(double) and j + WIDTH <= columns:      # squares of WIDTH, as in transpose
             i = 0
             while i + WIDTH <= rows:
                 for k in range(WIDTH):
@@ -45,11 +37,23 @@ cdef void spread(char* to, Py_ssize_t step, Py_ssize_t column, const double* sou
                     vstore(<double*>(to + i*step + (j + k)*column), square[k])
                 i += WIDTH
             for k in range(WIDTH):
-                spread_line(to + i*step + (j + k)*column, step, source + i*row_step + j + k, row_step, rows - i, single)
+                spread_line(to + i*step + (j + k)*column, step, source + i*row_step + j + k, row_step, rows - i, kind)
             j += WIDTH
     while j < columns:
-        spread_line(to + j*column, step, source + j, row_step, rows, single)
+        spread_line(to + j*column, step, source + j, row_step, rows, kind)
         j += 1
+
+
+cdef void spread_as(Kind kind, char* to, Py_ssize_t step, Py_ssize_t column, const double* source, Py_ssize_t row_step,
+                    Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    if kind == FLOAT64:
+        spread(to, step, column, source, row_step, rows, columns, <double>0)
+    elif kind == FLOAT32:
+        spread(to, step, column, source, row_step, rows, columns, <float>0)
+    elif kind == FLOAT16:
+        spread(to, step, column, source, row_step, rows, columns, SOME_FLOAT16)
+    else:
+        spread(to, step, column, source, row_step, rows, columns, SOME_BFLOAT16)
 
 
 cdef void unpack(const Problem* p, const double* source, Py_ssize_t row_step, Py_ssize_t output, Py_ssize_t columns,
@@ -61,8 +65,8 @@ cdef void unpack(const Problem* p, const double* source, Py_ssize_t row_step, Py
         j = 0
         while j < columns:
             width = min(columns - j, run_length(&p.outer, output + j))
-            spread(address(p, OUT, output + j, element + i), last_stride(&p.inner, OUT), last_stride(&p.outer, OUT),
-                   source + i*row_step + j, row_step, run, width, p.operands[OUT].kind == FLOAT32)
+            spread_as(p.operands[OUT].kind, address(p, OUT, output + j, element + i), last_stride(&p.inner, OUT),
+                      last_stride(&p.outer, OUT), source + i*row_step + j, row_step, run, width)
             j += width
         i += run
 
