@@ -1,5 +1,6 @@
 """Smooth maxima of NumPy arrays, at the speed of one pass over memory."""
 
+from . import grad, hvp
 from ._duality import conjugate, logsumexp_bounds
 from ._reductions import boltzmann, logmeanexp, logsumexp, mellowmax, pmean, pnorm
 from ._softmax import log_softmax, softmax
@@ -9,6 +10,8 @@ __all__ = [
     "__version__",
     "boltzmann",
     "conjugate",
+    "grad",
+    "hvp",
     "log_softmax",
     "logmeanexp",
     "logsumexp",

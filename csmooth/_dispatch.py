@@ -38,15 +38,21 @@ class Kernels(Protocol):
 
     def reduce_vector(self, name: str, a: NDArray[Any], parameter: float) -> Any: ...
 
-    def softmax(
+    def map(
         self,
+        name: str,
         outer_dims: int,
         a: NDArray[Any],
+        weights: NDArray[Any] | None,
         where: NDArray[Any] | None,
         mask: NDArray[Any] | None,
+        weights_mask: NDArray[Any] | None,
         parameter: float | NDArray[np.floating],
-        out: NDArray[np.floating],
-        logarithm: bool,
+        initial: float | np.floating | None,
+        results: NDArray[np.floating],
+        out: NDArray[np.floating] | None,
+        sign: NDArray[np.floating] | None,
+        slope: NDArray[np.floating] | None,
     ) -> None: ...
 
 

@@ -77,7 +77,7 @@ def softmax(
     array([[0.26894142, 0.73105858],
            [0.        , 1.        ]])
     """
-    return _mapped("softmax", a, axis, alpha, where, out, False)
+    return _mapped("softmax", a, axis, alpha, where, out)
 
 
 def log_softmax(
@@ -129,7 +129,7 @@ def log_softmax(
     >>> log_softmax([40, 0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _mapped("log_softmax", a, axis, alpha, where, out, True)
+    return _mapped("log_softmax", a, axis, alpha, where, out)
 
 
 def _mapped(
@@ -139,7 +139,6 @@ def _mapped(
     alpha: ArrayLike,
     where: ArrayLike,
     out: NDArray[Any] | None,
-    logarithm: bool,
 ) -> Any:
     into = _arrays.operands(function, a, axis, None, where)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
@@ -147,5 +146,19 @@ def _mapped(
     if into.plain:
         _plain.spread(function, into, sharpness, value.arranged)
     else:
-        kernels.softmax(len(into.kept), into.a, into.where, into.mask, sharpness, value.arranged, logarithm)
+        kernels.map(
+            function,
+            len(into.kept),
+            into.a,
+            None,
+            into.where,
+            into.mask,
+            None,
+            sharpness,
+            None,
+            value.arranged,
+            None,
+            None,
+            None,
+        )
     return value.result(np.ma.getmask(a))

@@ -149,19 +149,24 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
         reduce_all(&p)
 
 
-cdef map_arrays(int outer_dims, cnp.ndarray a, where, mask, parameter, cnp.ndarray out, bint logarithm):
-    """Writes the softmax along the dimensions of `a` after the first `outer_dims`, or its logarithm, into `out`.
+cdef map_arrays(const Mapping* m, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter,
+                initial, cnp.ndarray results, out, sign, slope):
+    """Writes what a map makes of `a` into `results`, which has its shape, and may be `a` itself.
 
-    As reduce_arrays; `out` has the shape of `a`, and may be `a` itself.
+    As reduce_arrays for the other arguments; out and slope may be None.
     """
     cdef Problem p
-    set_problem(&p, &LOGSUMEXP if logarithm else &SOFTMAX, outer_dims, a, None, where, mask, None, parameter, None)
-    set_operand(&p, OUT, out, cnp.PyArray_NDIM(a) - outer_dims)
-    if p.length == 0:
-        return
+    set_problem(&p, m.reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial)
+    set_operand(&p, RESULTS, results, cnp.PyArray_NDIM(a) - outer_dims)
+    if out is not None:
+        set_operand(&p, OUT, out, 0)
+    if sign is not None:
+        set_operand(&p, SIGN, sign, 0)
+    if slope is not None:
+        set_operand(&p, SLOPE, slope, 0)
     with nogil:
         arrange(&p)
-        map_all(&p, logarithm)
+        map_all(m, &p)
 
 
 cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):

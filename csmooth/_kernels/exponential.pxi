@@ -85,7 +85,7 @@ cdef enum:
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
     SPECIAL = 256       # a softmax may have special cases
-    CLOSE = 512         # sums keep what rounding leaves, as a softmax needs; weights are 0 or 1
+    CLOSE = 512         # sums keep what rounding leaves, as softmax (whose weights are 0 or 1) and gradients need
     WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
 
 
@@ -262,8 +262,9 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
                           vector* sides, vector* means, Py_ssize_t step, int minded) noexcept nogil:
     """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments; or means.
 
-    CLOSE: `smalls` also take what rounding left of `sums`. These start at CLOSE_START, so that they are larger than a
-    term, and multiples of 2**156: less CLOSE_START, the 256 terms of a block, each below 2**201, add up exactly.
+    CLOSE: `smalls` also take what rounding left of `sums`, and `means` what it left of moments. Without moments `sums`
+    start at CLOSE_START, so that they are larger than a term, and multiples of 2**156: less CLOSE_START, the 256 terms
+    of a block, each below 2**201, add up exactly.
     """
     cdef vector power, f, q, product, total, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
@@ -284,6 +285,14 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
             t = vselect(vequal(r.scale, vset(0.0)), x, t)
         if minded & WEIGHTED:
             t = vselect(vequal(power, vset(0.0)), vset(0.0), t)
+        if minded & CLOSE:
+            distance = two_sum(t, vsub(vset(0.0), r.centre), &product_error)
+            product = vmul(power, distance)
+            product_error = vfma(power, product_error, vfma1(power, distance, vsub(vset(0.0), product)))
+            add_to(sums, smalls, power)
+            add_to(sides, means, product)
+            means[0] = vadd(means[0], product_error)
+            return
         sums[0] = vadd(sums[0], power)
         sides[0] = vfma(power, vsub(t, r.centre), sides[0])
         return
@@ -373,7 +382,7 @@ cdef inline Few no_few(const Parameters* p, int minded) noexcept nogil:
 
 
 cdef inline Py_ssize_t means_summed(int minded) noexcept nogil:
-    return (0 if not minded & MEANS else
+    return ((1 if minded & MOMENTS and minded & CLOSE else 0) if not minded & MEANS else
             MEANS_SUMMED if minded & WEIGHTED_MEANS else NEAR + 1 if minded & WEIGHTED else NEAR)
 
 
@@ -392,6 +401,8 @@ cdef inline void add_one(Few* few, vector power, vector small, vector side, cons
     add_in_order(&few.sum, &few.sum_error, power, not minded & WEIGHTED)
     if minded & MOMENTS:
         add_to(&few.side, &few.side_error, side)
+        if minded & CLOSE:
+            few.side_error = vadd(few.side_error, mean[0])
     else:
         few.small = vadd(few.small, small)
 
@@ -469,7 +480,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef double total, total_error, moment, moment_error
     cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
     cdef bint few = not minded & AHEAD and rows + (tail != NULL) <= 1
-    cdef vector initial = vset(CLOSE_START if minded & CLOSE and not few else 0.0)
+    cdef vector initial = vset(CLOSE_START if minded & CLOSE and not minded & MOMENTS and not few else 0.0)
     r.centre = centre
     if few and minded & MEANS:
         r.centre = vset(0.0)            # exact sums are better off without
@@ -493,7 +504,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
                      VECTORS, (minded & ~WEIGHTED) | PADDED)
     if few:
-        add_few_lanes(s, p, sums, smalls, sides, means if minded & MEANS else NULL, count, &r, minded)
+        add_few_lanes(s, p, sums, smalls, sides, means if means_summed(minded) else NULL, count, &r, minded)
         return
     if minded & MEANS:
         for i in range(means_summed(minded)):
@@ -504,8 +515,11 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             mean_error[i] = vset(total_error)
         add_means(s, mean, mean_error, count, &r, minded)
     elif minded & MOMENTS:
-        total = fold_closely(sums, &total_error, False)
-        moment = fold_closely(sides, &moment_error, False)
+        total = fold_closely(sums, &total_error, minded & CLOSE)
+        moment = fold_closely(sides, &moment_error, minded & CLOSE)
+        if minded & CLOSE:
+            total_error += fold_add(smalls)
+            moment_error += fold_add(means)
         add_sums(s, vset(total), vset(total_error), vset(moment), vset(moment_error), &r, False, minded)
     else:
         if minded & CLOSE:
@@ -562,7 +576,7 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                                  int minded) noexcept nogil:
-    """`minded`: TIES, and CLOSE for a softmax, or MOMENTS, or MEANS."""
+    """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, or MEANS."""
     cdef MeanState* m = <MeanState*>s
     cdef vector top[2 * VECTORS]     # the largest elements, and the other extremes
     cdef double tail_weights[LANES]
@@ -658,11 +672,11 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef vector count[VECTORS]              # of ties without weights, exact in any order: they do without lanes
     cdef Reference r[VECTORS]
     cdef bint counts = minded & TIES and not minded & WEIGHTED
-    cdef vector initial = vset(CLOSE_START if minded & CLOSE else 0.0)
+    cdef vector initial = vset(CLOSE_START if minded & CLOSE and not minded & MOMENTS else 0.0)
     cdef State* t
     cdef Py_ssize_t i, j, k, lane, part
     if a.rows <= LANES:
-        add_few_rows(s, p, a, centre, vectors, False, minded & ~CLOSE)
+        add_few_rows(s, p, a, centre, vectors, False, minded if minded & MOMENTS else minded & ~CLOSE)
         return
     for j in range(vectors):
         r[j] = reference_of(state(s, j, minded), &p[j], minded)
@@ -700,8 +714,14 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             add_means(state(s, j, minded), mean + j*MEANS_SUMMED, mean_error + j*MEANS_SUMMED, a.rows, &r[j], minded)
         return
     if minded & MOMENTS:
-        fold_lanes_closely(sums, vectors, sums_error, False)
-        fold_lanes_closely(sides, vectors, sides_error, False)
+        fold_lanes_closely(sums, vectors, sums_error, minded & CLOSE)
+        fold_lanes_closely(sides, vectors, sides_error, minded & CLOSE)
+        if minded & CLOSE:
+            fold_lanes(smalls, vectors)
+            fold_lanes(means, vectors)
+            for j in range(vectors):
+                sums_error[j] = vadd(sums_error[j], smalls[j])
+                sides_error[j] = vadd(sides_error[j], means[j])
         for j in range(vectors):
             add_sums(&s[j], sums[j], sums_error[j], sides[j], sides_error[j], &r[j], False, minded)
         return
@@ -745,7 +765,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
 
 cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
                                   int minded) noexcept nogil:
-    """`minded`: TIES, and CLOSE for a softmax, or MOMENTS, or MEANS."""
+    """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, or MEANS."""
     cdef vector centre[VECTORS]
     cdef vector maximum, other
     cdef State* t

@@ -8,8 +8,9 @@ include "logsumexp.pxi"
 include "boltzmann.pxi"
 include "logmeanexp.pxi"
 include "powers.pxi"
-include "softmax.pxi"
 include "map.pxi"
+include "softmax.pxi"
+include "gradients.pxi"
 include "entry.pxi"
 
 cdef extern from "_vector.h":
@@ -42,5 +43,26 @@ def reduce_vector(str name, cnp.ndarray a, double parameter):
     return reduce_all_of(reduction_named(name), a, parameter)
 
 
-def softmax(int outer_dims, cnp.ndarray a, where, mask, parameter, cnp.ndarray out, bint logarithm):
-    map_arrays(outer_dims, a, where, mask, parameter, out, logarithm)
+cdef const Mapping* map_named(str name) except NULL:
+    if name == "softmax":
+        return &SOFTMAX_MAP
+    if name == "log_softmax":
+        return &LOG_SOFTMAX_MAP
+    if name == "logsumexp":
+        return &LOGSUMEXP_GRADIENT
+    if name == "logmeanexp":
+        return &LOGMEANEXP_GRADIENT
+    if name == "boltzmann":
+        return &BOLTZMANN_GRADIENT
+    if name == "pnorm":
+        return &PNORM_GRADIENT
+    if name == "pmean":
+        return &PMEAN_GRADIENT
+    raise ValueError(name)
+
+
+def map(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter, initial,
+        cnp.ndarray results, out, sign, slope):
+    """The softmax, its logarithm, or the gradient of a reduction."""
+    map_arrays(map_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, results, out,
+               sign, slope)

@@ -52,7 +52,7 @@ ctypedef fused number:
     uint64_t
 
 cdef enum:
-    A, WEIGHTS, WHERE, MASK, WEIGHTS_MASK, PARAMETER, OUT, SIGN, OPERANDS
+    A, WEIGHTS, WHERE, MASK, WEIGHTS_MASK, PARAMETER, OUT, SIGN, RESULTS, SLOPE, OPERANDS
 
 cdef struct Operand:
     char* data                  # NULL: not given
@@ -67,7 +67,7 @@ cdef struct Dimensions:
 cdef struct Problem:
     const Reduction* reduction
     Operand operands[OPERANDS]
-    Dimensions outer, inner     # OUT, SIGN and PARAMETER have outer strides alone
+    Dimensions outer, inner     # OUT, SIGN, SLOPE and PARAMETER have outer strides alone
     Py_ssize_t outputs, length  # the products of the two shapes
     double parameter            # of all outputs, unless PARAMETER gives one for each
     double initial

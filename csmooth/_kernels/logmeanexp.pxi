@@ -47,8 +47,12 @@ cdef inline vector times(vector x, vector y, vector y_error, vector* error) noex
     return product
 
 
-cdef inline vector joined(vector x, vector error) noexcept nogil:
-    return vselect(vless(absolute(x), vset(INFINITY)), vadd(x, error), x)
+cdef inline vector joined(vector x, vector x_error, vector* error) noexcept nogil:
+    """x + x_error, and what rounding left of it; x where that is not finite."""
+    cdef vector total = fast_two_sum(x, x_error, error)
+    cdef vmask finite = vless(absolute(x), vset(INFINITY))
+    error[0] = vselect(finite, error[0], vset(0.0))
+    return vselect(finite, total, x)
 
 
 cdef inline vector log1p_less(vector m, vector m_error) noexcept nogil:
@@ -61,8 +65,8 @@ cdef inline vector log1p_less(vector m, vector m_error) noexcept nogil:
 
 
 cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, vector line, vector line_error,
-                                     vector weight, vector weight_error, vmask* holds) noexcept nogil:
-    """The result where it `holds`: for a mean of exp(alpha * x) - 1 from -3/4 to 1. Takes the mean of the lines."""
+                                     vector weight, vector weight_error, vmask* holds, vector* rest) noexcept nogil:
+    """The result, in double-double, where it `holds`: for a mean of exp(alpha * x) - 1 from -3/4 to 1. Takes the mean of the lines."""
     cdef const State* s = &m.state
     cdef vector zero = vset(0.0), unit, curve, curve_error, mean, mean_error, error
     unit = vdiv(exp2_down(vselect(vless(s.exponent, zero), s.exponent, zero)), one_of(s))   # 2**exponent, or infinite
@@ -74,17 +78,22 @@ cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, ve
     curve = sum_pairs(curve, curve_error, log1p_less(mean, mean_error), zero, &error)
     curve = divided(curve, p, &error)
     line = sum_pairs(line, line_error, curve, error, &error)
-    return joined(line, error)
+    return joined(line, error, rest)
+
+
+cdef inline vector total_of(const MeanState* m, const Parameters* p, vector* error) noexcept nogil:
+    """The sum of all terms relative to the reference."""
+    cdef vector one = one_of(&m.state), total = times(p.alpha, m.line, m.line_error, error)
+    total = sum_pairs(total, error[0], m.near, m.near_error, error)
+    return sum_pairs(vmul(total, one), vmul(error[0], one), m.state.sum, m.state.sum_error, error)
 
 
 cdef inline vector logmean_elsewhere(const MeanState* m, const Parameters* p, vector weight,
-                                     vector weight_error) noexcept nogil:
-    """maximum + log(mean(exp(alpha * (x - maximum)))) / alpha."""
+                                     vector weight_error, vector* rest) noexcept nogil:
+    """maximum + log(mean(exp(alpha * (x - maximum)))) / alpha, in double-double."""
     cdef const State* s = &m.state
-    cdef vector zero = vset(0.0), one = one_of(s), total, total_error, log, error, down, down_error
-    total = times(p.alpha, m.line, m.line_error, &error)
-    total = sum_pairs(total, error, m.near, m.near_error, &error)
-    total = sum_pairs(vmul(total, one), vmul(error, one), s.sum, s.sum_error, &total_error)
+    cdef vector zero = vset(0.0), total, total_error, log, error, down, down_error
+    total = total_of(m, p, &total_error)
     total = quotient(total, total_error, weight, weight_error, &error)
     total = fast_two_sum(total, error, &error)
     log = log_double(vselect(vless(total, zero), vset(NAN), total), error, True, &error)
@@ -96,28 +105,40 @@ cdef inline vector logmean_elsewhere(const MeanState* m, const Parameters* p, ve
     log = sum_pairs(log, error, total, total_error, &error)
     log = divided(log, p, &error)
     total = sum_pairs(s.maximum, zero, log, error, &error)
-    return joined(total, error)
+    return joined(total, error, rest)
+
+
+cdef inline vector logmean_double(const MeanState* m, const Parameters* p, vector* error) noexcept nogil:
+    """The result for abs(alpha) in double-double, and what infinite elements or alpha and NaN make of it."""
+    cdef const State* s = &m.state
+    cdef vector zero = vset(0.0), infinity = vset(INFINITY), weight, weight_error, line, line_error, value, other, rest
+    cdef vmask holds
+    weight = sum_pairs(m.near, m.near_error, m.far, m.far_error, &weight_error)
+    line = quotient(m.line, m.line_error, weight, weight_error, &line_error)
+    value = logmean_elsewhere(m, p, weight, weight_error, error)
+    other = logmean_near_zero(m, p, line, line_error, weight, weight_error, &holds, &rest)
+    value = vselect(holds, other, value)
+    error[0] = vselect(holds, rest, error[0])
+    # For alpha = 0, the mean
+    holds = vequal(p.alpha, zero)
+    other = joined(line, line_error, &rest)
+    value = vselect(holds, other, value)
+    rest = vselect(holds, rest, error[0])
+    # An infinite maximum is the result, unless weights make the mean negative or 0 / 0.
+    other = vselect(vless(vdiv(s.sum, weight), zero), vset(NAN), vadd(s.maximum, vmul(zero, vdiv(zero, weight))))
+    other = vselect(vless(absolute(s.maximum), infinity), value, other)
+    other = vselect(vequal(p.alpha, infinity), s.maximum, other)
+    other = vselect(vequal(s.sum, s.sum), other, s.sum)
+    other = vselect(holds, value, other)
+    error[0] = vselect(vequal(other, value), rest, zero)
+    return other
 
 
 cdef inline vector logmean_of(const MeanState* m, const Parameters* p) noexcept nogil:
-    """The result, and what infinite elements or alpha and NaN make of it."""
-    cdef const State* s = &m.state
-    cdef vector zero = vset(0.0), infinity = vset(INFINITY), weight, weight_error, line, line_error, value, near_zero
-    cdef vmask small
-    weight = sum_pairs(m.near, m.near_error, m.far, m.far_error, &weight_error)
-    line = quotient(m.line, m.line_error, weight, weight_error, &line_error)
-    value = logmean_elsewhere(m, p, weight, weight_error)
-    near_zero = logmean_near_zero(m, p, line, line_error, weight, weight_error, &small)
-    value = vselect(small, near_zero, value)
-    # An infinite maximum is the result, unless weights make the mean negative or 0 / 0.
-    near_zero = vselect(vless(vdiv(s.sum, weight), zero), vset(NAN), vadd(s.maximum, vmul(zero, vdiv(zero, weight))))
-    value = vselect(vless(absolute(s.maximum), infinity), value, near_zero)
-    value = vselect(vequal(p.alpha, infinity), s.maximum, value)
-    value = vselect(vequal(s.sum, s.sum), value, s.sum)
-    # For alpha = 0, the mean
-    value = vselect(vequal(p.alpha, zero), joined(line, line_error), value)
+    """The result, between the least and the largest element."""
+    cdef vector zero = vset(0.0), error, value = logmean_double(m, p, &error), most = m.state.maximum
     if not p.weighted:
-        value = vselect(vless(s.maximum, value), s.maximum, value)
+        value = vselect(vless(most, value), most, value)
         value = vselect(vless(value, vsub(zero, m.opposite)), vsub(zero, m.opposite), value)
     return vadd(vmul(value, p.sign), zero)     # no -0.0
 

@@ -2,8 +2,24 @@
 
 First the states of an output (rows) or of a panel of outputs (tiles), as in reduce.pxi, then their elements once more,
 in blocks, while they are in cache. Results go straight to where they belong if they lie there as in the input, else
-through scratch.
+through scratch. If asked for, the reduction's own value is stored on the way, and a sum over the elements, the slope.
 """
+
+cdef struct Mapping:
+    const Reduction* reduction
+    size_t map_size
+    # What turns elements into results: `map`, for WIDTH outputs
+    void (*prepare)(void* map, const void* state, const void* parameters) noexcept nogil
+    # Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to
+    # y + i*y_stride, what is to be summed to z + i*y_stride, unless that is NULL. Vector j of each row has map j.
+    void (*apply)(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y, double* z,
+                  Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil
+    double absent               # the result of elements that are left out
+
+cdef struct Slopes:
+    # The sums of z: of one output, in every lane, or of a panel of outputs.
+    Sum sums[PANEL]
+
 
 cdef inline void spread_line(char* to, Py_ssize_t step, const double* source, Py_ssize_t source_step,
                              Py_ssize_t count, result kind) noexcept nogil:
@@ -65,8 +81,8 @@ cdef void unpack(const Problem* p, const double* source, Py_ssize_t row_step, Py
         j = 0
         while j < columns:
             width = min(columns - j, run_length(&p.outer, output + j))
-            spread_as(p.operands[OUT].kind, address(p, OUT, output + j, element + i), last_stride(&p.inner, OUT),
-                      last_stride(&p.outer, OUT), source + i*row_step + j, row_step, run, width)
+            spread_as(p.operands[RESULTS].kind, address(p, RESULTS, output + j, element + i), last_stride(&p.inner, RESULTS),
+                      last_stride(&p.outer, RESULTS), source + i*row_step + j, row_step, run, width)
             j += width
         i += run
 
@@ -80,18 +96,54 @@ cdef inline void blank(const Problem* p, Scratch* s, double* y, Py_ssize_t row_s
         leave_out(y, NULL, absent, row_step, p, MASK, True, output, columns, element, rows)
 
 
-cdef void map_row(const Problem* p, Scratch* s, Py_ssize_t output, const Softmax* m, bint direct,
-                  bint out_direct, bint logarithm) noexcept nogil:
+cdef inline void add_slopes_of_row(Sum* total, const double* z, Py_ssize_t count) noexcept nogil:
+    """Adds a block in the canonical order; up to the next multiple of LANES it holds zeros."""
+    cdef Sum lanes[VECTORS]
+    cdef Py_ssize_t i, j
+    for j in range(VECTORS):
+        lanes[j] = no_sum()
+        for i in range((count + LANES - 1) // LANES):
+            join_one(&lanes[j], vload(z + LANES*i + WIDTH*j))
+    lanes[0] = in_order(lanes, count) if count <= LANES else folded(lanes)
+    join(&total.sum, &total.error, &lanes[0])
+
+
+cdef inline void add_slopes_of_tile(Sum* totals, const double* z, Py_ssize_t stride, Py_ssize_t rows,
+                                    Py_ssize_t vectors) noexcept nogil:
+    cdef Sum sums[LANES * VECTORS]
+    cdef Py_ssize_t i, j, lanes = LANES if rows > LANES else 1
+    for i in range(lanes * vectors):
+        sums[i] = no_sum()
+    for i in range(rows):
+        for j in range(vectors):
+            join_one(&sums[i % lanes * vectors + j], vload(z + stride*i + WIDTH*j))
+    if lanes > 1:
+        fold_sums(sums, vectors)
+    for j in range(vectors):
+        join(&totals[j].sum, &totals[j].error, &sums[j])
+
+
+cdef inline void join_one(Sum* sum, vector x) noexcept nogil:
+    add_to(&sum.sum, &sum.error, x)
+
+
+cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, const void* map, bint direct,
+                  bint out_direct, Sum* slope) noexcept nogil:
     """Writes the results of one output, whose state is known."""
-    cdef double absent = -INFINITY if logarithm else 0.0
     cdef double buffer[BLOCK]
+    cdef double sloped[BLOCK]
+    cdef double* z = sloped if slope != NULL else NULL
     cdef const double* x
+    cdef const double* w
     cdef double* y
-    cdef Py_ssize_t element = 0, count, whole
+    cdef Py_ssize_t element = 0, count, whole, i
+    if slope != NULL:
+        slope[0] = no_sum()
     while element < p.length:
         count = min(BLOCK, p.length - element)
         x = s.x
         y = s.x
+        w = NULL
         whole = (count + WIDTH - 1) // WIDTH
         if direct:
             x = <const double*>address(p, A, output, element)
@@ -101,22 +153,28 @@ cdef void map_row(const Problem* p, Scratch* s, Py_ssize_t output, const Softmax
                 x = s.x
         else:
             pack_block(p, s, output, 1, element, count, 1, BLOCK, NAN)
+            w = s.weights if p.weighted else NULL
         if out_direct and count % WIDTH == 0:
-            y = <double*>address(p, OUT, output, element)
-        softmax_apply(m, x, WIDTH, y, WIDTH, whole, 1, logarithm)
+            y = <double*>address(p, RESULTS, output, element)
+        m.apply(map, x, w, WIDTH, y, z, WIDTH, whole, 1)
+        if slope != NULL:
+            for i in range(count, (count + LANES - 1) // LANES * LANES):
+                z[i] = 0
+            add_slopes_of_row(slope, z, count)
         if not out_direct or count % WIDTH:
-            blank(p, s, y, 1, output, 1, element, count, absent)
+            blank(p, s, y, 1, output, 1, element, count, m.absent)
             unpack(p, y, 1, output, 1, element, count)
         element += count
 
 
-cdef void map_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, const Softmax* maps,
-                    bint direct, bint out_direct, bint logarithm) noexcept nogil:
+cdef void map_tiles(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count,
+                    const char* maps, bint direct, bint out_direct, double* z, Slopes* slopes) noexcept nogil:
     """Writes the results of a panel of outputs, whose states are known."""
-    cdef double absent = -INFINITY if logarithm else 0.0
     cdef double* y
     cdef Block block
-    cdef Py_ssize_t element = 0, rows, j, columns, vectors, stride
+    cdef Py_ssize_t element = 0, rows, j, columns, vectors, stride, y_stride
+    for j in range(count if z != NULL else 0):
+        slopes.sums[j] = no_sum()
     while element < p.length:
         rows = min(BLOCK, p.length - element)
         for j in range(0, count, 32):
@@ -124,65 +182,117 @@ cdef void map_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t 
             vectors = (columns + WIDTH - 1) // WIDTH
             block = tile_block(p, s, output + j, columns, element, rows, direct)
             y = s.x
-            stride = vectors * WIDTH
-            if out_direct and columns == stride and run_length(&p.outer, output + j) >= columns:
-                y = <double*>address(p, OUT, output + j, element)
-                stride = last_stride(&p.inner, OUT) // <Py_ssize_t>sizeof(double)
-            softmax_apply(maps + j // WIDTH, block.x, block.stride, y, stride, rows, vectors, logarithm)
+            stride = y_stride = vectors * WIDTH
+            if (out_direct and z == NULL and columns == stride and run_length(&p.outer, output + j) >= columns):
+                y = <double*>address(p, RESULTS, output + j, element)
+                y_stride = last_stride(&p.inner, RESULTS) // <Py_ssize_t>sizeof(double)
+            m.apply(maps + j // WIDTH * m.map_size, block.x, block.weights, block.stride, y, z, y_stride, rows, vectors)
+            if z != NULL:
+                add_slopes_of_tile(&slopes.sums[j // WIDTH], z, stride, rows, vectors)
             if y == s.x:
-                blank(p, s, y, stride, output + j, columns, element, rows, absent)
+                blank(p, s, y, stride, output + j, columns, element, rows, m.absent)
                 unpack(p, y, stride, output + j, columns, element, rows)
         element += rows
 
 
-cdef void map_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count, Softmax* maps, bint direct,
-                    bint out_direct, bint logarithm) noexcept nogil:
+cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count, char* maps,
+                    bint direct, bint out_direct, double* z, Slopes* slopes) noexcept nogil:
     cdef const Operand* parameter = &p.operands[PARAMETER]
-    cdef const Parameters* parameters = NULL
+    cdef const Reduction* r = p.reduction
+    cdef char* parameters = NULL
     cdef bint scanned = False
-    cdef Py_ssize_t j
+    cdef Sum slope
+    cdef Py_ssize_t i, j, g
     if parameter.data != NULL or first == 0:
         set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
     if p.by_rows:
         for j in range(count):
             if parameters == NULL or parameter.data != NULL:
-                parameters = <const Parameters*>parameters_of(p, s, j)
+                parameters = parameters_of(p, s, j)
             reduce_row(p, s, first + j, parameters, direct, NAN, &scanned)
-            maps[0] = softmax_of(<const State*>s.superblock_states, parameters, logarithm)
-            map_row(p, s, first + j, maps, direct, out_direct, logarithm)
+            set_lane(<double*>(s.states + j // WIDTH * r.state_size), j % WIDTH,
+                     <double*>s.superblock_states, r.state_size)
+            if p.has_initial:                   # in a vector of outputs, when all are there
+                if j % WIDTH != WIDTH - 1 and j != count - 1:
+                    continue
+                add_initial(p, s, j // WIDTH, NAN)
+            for i in range(j // WIDTH * WIDTH if p.has_initial else j, j + 1):
+                if p.has_initial:
+                    spread_lane(<double*>s.superblock_states, <double*>(s.states + i // WIDTH * r.state_size),
+                                i % WIDTH, r.state_size)
+                    if parameter.data != NULL:
+                        parameters = parameters_of(p, s, i)
+                m.prepare(maps, s.superblock_states, parameters)
+                map_row(m, p, s, first + i, maps, direct, out_direct, &slope if z != NULL else NULL)
+                if z != NULL:
+                    set_lane(<double*>&slopes.sums[i // WIDTH], i % WIDTH, <double*>&slope, sizeof(Sum))
     else:
         reduce_tiles(p, s, first, count, direct)
-        for j in range((count + WIDTH - 1) // WIDTH):
-            maps[j] = softmax_of(<const State*>s.states + j, <const Parameters*>s.parameters + j, logarithm)
-        map_tiles(p, s, first, count, maps, direct, out_direct, logarithm)
+        for g in range((count + WIDTH - 1) // WIDTH):
+            if p.has_initial:
+                add_initial(p, s, g, NAN)
+            m.prepare(maps + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
+        map_tiles(m, p, s, first, count, maps, direct, out_direct, z, slopes)
+    if z != NULL:
+        for g in range((count + WIDTH - 1) // WIDTH if p.has_initial else 0):
+            m.prepare(maps, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
+            for i in range(WIDTH):
+                s.tail[i] = -p.initial if s.parameter[g*WIDTH + i] < 0 else p.initial
+            m.apply(maps, s.tail, NULL, WIDTH, s.x, z, WIDTH, 1, 1)
+            join_one(&slopes.sums[g], vload(z))
+        store_slopes(p, slopes, first, count)
+    if p.operands[OUT].data != NULL:
+        finish_panel(p, s, first, count)
+
+
+cdef inline void spread_lane(double* to, const double* source, Py_ssize_t lane, size_t size) noexcept nogil:
+    """Copies a lane of one group's state to every lane of another's."""
+    cdef Py_ssize_t field, j
+    for field in range(<Py_ssize_t>(size // (WIDTH * sizeof(double)))):
+        for j in range(WIDTH):
+            to[field*WIDTH + j] = source[field*WIDTH + lane]
+
+
+cdef void store_slopes(const Problem* p, const Slopes* slopes, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+    cdef double lanes[WIDTH]
+    cdef Py_ssize_t j
+    for j in range(count):
+        if j % WIDTH == 0:
+            vstore(lanes, vadd(slopes.sums[j // WIDTH].sum, slopes.sums[j // WIDTH].error))
+        write(p, SLOPE, first + j, lanes[j % WIDTH])
 
 
 cdef bint is_plain_out(const Problem* p) noexcept nogil:
     """Whether results are doubles, side by side as elements are, and none is left out."""
-    cdef Py_ssize_t bits = <Py_ssize_t><uintptr_t>p.operands[OUT].data
+    cdef Py_ssize_t bits = <Py_ssize_t><uintptr_t>p.operands[RESULTS].data
     cdef int k
     for k in range(p.outer.count):
-        bits |= p.outer.strides[OUT][k]
+        bits |= p.outer.strides[RESULTS][k]
     for k in range(p.inner.count):
-        bits |= p.inner.strides[OUT][k]
-    return (p.operands[OUT].kind == FLOAT64 and bits % <Py_ssize_t>sizeof(double) == 0 and p.inner.count <= 1
+        bits |= p.inner.strides[RESULTS][k]
+    return (p.operands[RESULTS].kind == FLOAT64 and bits % <Py_ssize_t>sizeof(double) == 0 and p.inner.count <= 1
             and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
-            and (p.length <= 1 or p.inner.strides[OUT][0] == sizeof(double) if p.by_rows
-                 else last_stride(&p.outer, OUT) == sizeof(double)))
+            and (p.length <= 1 or p.inner.strides[RESULTS][0] == sizeof(double) if p.by_rows
+                 else last_stride(&p.outer, RESULTS) == sizeof(double)))
 
 
-cdef int map_all(const Problem* p, bint logarithm) except -1 nogil:
+cdef int map_all(const Mapping* m, const Problem* p) except -1 nogil:
     """Writes the results of every output."""
     cdef Scratch s
     cdef char small[SMALL]
-    cdef char* memory = scratch(p, &s, small, (PANEL // WIDTH) * sizeof(Softmax))
+    cdef bint sloped = p.operands[SLOPE].data != NULL
+    cdef size_t maps_size = (PANEL // WIDTH) * m.map_size
+    cdef size_t slopes_size = sizeof(Slopes) + LANES * BLOCK * sizeof(double) if sloped else 0
+    cdef char* memory = scratch(p, &s, small, maps_size + slopes_size)
     cdef bint direct = takes_directly(p), out_direct = is_plain_out(p)
+    cdef Slopes* slopes = <Slopes*>(s.extra + maps_size)
+    cdef double* z = <double*>(slopes + 1) if sloped else NULL
     cdef Py_ssize_t output
     if memory == NULL:
         raise MemoryError
     for output in range(0, p.outputs, 256):
-        map_panel(p, &s, output, min(PANEL, p.outputs - output), <Softmax*>s.extra, direct, out_direct, logarithm)
+        map_panel(m, p, &s, output, min(PANEL, p.outputs - output), s.extra, direct, out_direct, z, slopes)
     if memory != small:
         free(memory)
     return 0

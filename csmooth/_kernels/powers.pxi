@@ -135,7 +135,7 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
         f = fast_two_sum(f, vadd(vadd(small_error, e), small), &small)
         log = exp2_double(k, f, small, r.unit, &small)
         k = vselect(vanishes, zero, k)          # nor does it count beside a 0 whose power is infinite
-        vanishes = vless(vset(1000.0), absolute(vsub(k, vset(ROUND_16TH))))
+        vanishes = vless(vset(1020.0), absolute(vsub(k, vset(ROUND_16TH))))
         error[0] = vselect(vanishes, zero, small)
         return vselect(vanishes, vsub(zero, r.unit), log)
     y = vmul(y, r.scale)
@@ -509,32 +509,39 @@ cdef inline vector bounded(vector value, vector m, const PowerParameters* p) noe
     return vselect(vless(p.count, vset(INFINITY)), bound, value)
 
 
-cdef inline vector power_result(const PowerState* s, const PowerParameters* p, vector* sign) noexcept nogil:
-    """The p-th root, rounded but once, and what infinite elements, p and nothing make of it."""
-    cdef vector zero = vset(0.0), one = vset(1.0), infinity = vset(INFINITY), total, error, e, log, log_error, value, m
-    cdef vector none = vselect(vless(p.given, zero), infinity, zero), rest
+cdef inline vector log_of_root(const PowerState* s, const PowerParameters* p, vector* total, vector* sign,
+                               vector* error) noexcept nogil:
+    """log2 of the p-th root of the sum or mean, less the base, in double-double; also the sum, as sign and `total`."""
+    cdef vector zero = vset(0.0), one = vset(1.0), e, log, log_error, rest
     cdef vmask is_tiny
     # The sum less the unit
     if p.mean:
-        rest = quotient(s.sum, s.sum_error, s.weight, s.weight_error, &error)
-        rest = fast_two_sum(rest, error, &error)
+        rest = quotient(s.sum, s.sum_error, s.weight, s.weight_error, error)
+        rest = fast_two_sum(rest, error[0], error)
     else:
-        rest = product(vsub(s.weight, one), s.unit, &error)
-        error = vadd(vfma(s.weight_error, s.unit, error), s.sum_error)
+        rest = product(vsub(s.weight, one), s.unit, error)
+        error[0] = vadd(vfma(s.weight_error, s.unit, error[0]), s.sum_error)
         rest = two_sum(rest, s.sum, &e)
-        rest = two_sum(rest, vadd(e, error), &error)
-    total = vadd(s.unit, rest)
-    sign[0] = sign_of(total)
-    total = absolute(total)
-    is_tiny = vless(total, vset(DOUBLE_MIN))
+        rest = two_sum(rest, vadd(e, error[0]), error)
+    total[0] = vadd(s.unit, rest)
+    sign[0] = sign_of(total[0])
+    total[0] = absolute(total[0])
+    is_tiny = vless(total[0], vset(DOUBLE_MIN))
     log = vmul(vselect(is_tiny, vset(TWO_54), one), sign[0])
-    log = log2_double(vmul(rest, log), vmul(error, log), vmul(s.unit, log), True, &e, &log_error)
+    log = log2_double(vmul(rest, log), vmul(error[0], log), vmul(s.unit, log), True, &e, &log_error)
     e = vsub(e, vselect(is_tiny, vset(54.0), zero))
     e = two_sum(vadd(s.exponent, e), log, &log)
-    value = quotient(e, vadd(log, log_error), p.power, zero, &log_error)
+    return quotient(e, vadd(log, log_error), p.power, zero, error)
+
+
+cdef inline vector power_result(const PowerState* s, const PowerParameters* p, vector* sign) noexcept nogil:
+    """The p-th root, rounded but once, and what infinite elements, p and nothing make of it."""
+    cdef vector zero = vset(0.0), infinity = vset(INFINITY), total, error, value, m
+    cdef vector none = vselect(vless(p.given, zero), infinity, zero)
+    value = log_of_root(s, p, &total, sign, &error)
     m = absolute(s.maximum)
     value = vselect(vless(vset(LARGE_POWER), absolute(p.power)), vfma(vmul(value, vset(LN2)), m, m),
-                    exp2_rounded(value, log_error))
+                    exp2_rounded(value, error))
     value = vselect(vequal(total, zero), none, vselect(vequal(total, infinity), vsub(infinity, none), value))
     m = vselect(vequal(s.maximum, vset(-INFINITY)), none, m)
     value = bounded(value, m, p)

@@ -211,10 +211,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     """Reduces and stores the outputs from `first`, a multiple of PANEL, on."""
     cdef const Reduction* r = p.reduction
     cdef const Operand* parameter = &p.operands[PARAMETER]
-    cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j, output
-    cdef double values[LANES]
-    cdef double signs[LANES]
-    cdef double lost[LANES]
+    cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j
     cdef char* parameters = NULL
     cdef bint scanned = False
     cdef Block nothing = Block(s.x, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0)
@@ -242,6 +239,16 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     if p.has_initial:
         for g in range(groups):
             add_initial(p, s, g, NAN)
+    finish_panel(p, s, first, count)
+
+
+cdef void finish_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+    """Stores the results of a panel of states."""
+    cdef const Reduction* r = p.reduction
+    cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j, output
+    cdef double values[LANES]
+    cdef double signs[LANES]
+    cdef double lost[LANES]
     for output in range(first, first + count, 32):
         g = (output - first) // WIDTH
         r.finish(s.states + g*r.state_size, s.parameters + g*r.parameters_size, min(VECTORS, groups - g),

@@ -106,8 +106,8 @@ cdef inline void apply(const Softmax* maps, const double* x, Py_ssize_t stride, 
             vstore(y + y_stride*i + WIDTH*j, value)
 
 
-cdef void softmax_apply(const Softmax* maps, const double* x, Py_ssize_t stride, double* y, Py_ssize_t y_stride,
-                        Py_ssize_t rows, Py_ssize_t vectors, bint logarithm) noexcept nogil:
+cdef void apply_any(const Softmax* maps, const double* x, Py_ssize_t stride, double* y, Py_ssize_t y_stride,
+                    Py_ssize_t rows, Py_ssize_t vectors, bint logarithm) noexcept nogil:
     """y = the softmax of x, or its logarithm; vector j of each row has a map of its own."""
     cdef bint is_special = False, is_shifted = False, is_scaled = False
     cdef Py_ssize_t j
@@ -139,5 +139,28 @@ cdef void softmax_tile(void* states, const void* parameters, const Block* a, Py_
 
 # The logarithm minds a sum's error less, and how little the sum exceeds 1 more: it has the states of logsumexp.
 cdef Reduction SOFTMAX = Reduction(
-    softmax_row, softmax_tile, NULL, logsumexp_merge, NULL, exponential_parameters, sizeof(State), sizeof(Parameters),
-    -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False)
+    softmax_row, softmax_tile, NULL, logsumexp_merge, logsumexp_finish, exponential_parameters, sizeof(State),
+    sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False)
+
+
+cdef void softmax_prepare(void* map, const void* state, const void* parameters) noexcept nogil:
+    (<Softmax*>map)[0] = softmax_of(<const State*>state, <const Parameters*>parameters, False)
+
+
+cdef void log_softmax_prepare(void* map, const void* state, const void* parameters) noexcept nogil:
+    (<Softmax*>map)[0] = softmax_of(<const State*>state, <const Parameters*>parameters, True)
+
+
+cdef void softmax_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y,
+                        double* z, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil:
+    apply_any(<const Softmax*>maps, x, stride, y, y_stride, rows, vectors, False)
+
+
+cdef void log_softmax_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y,
+                            double* z, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil:
+    apply_any(<const Softmax*>maps, x, stride, y, y_stride, rows, vectors, True)
+
+
+cdef Mapping SOFTMAX_MAP = Mapping(&SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, 0.0)
+
+cdef Mapping LOG_SOFTMAX_MAP = Mapping(&LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, -INFINITY)

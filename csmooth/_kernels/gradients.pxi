@@ -1,0 +1,325 @@
+"""Gradients of reductions, element by element, from a slice's state; and slopes, derivatives by the parameter, as sums.
+
+For maxima of exponentials, with the softmax p of the elements (times their weights) and u = alpha * (x - result):
+
+    logsumexp     gradient p            slope sum(p * u) / alpha**2
+    logmeanexp    p                     sum(((u - 1)*exp(u) + 1) / n) / alpha**2
+    boltzmann     p * (1 + u)           sum(p * u**2) / alpha**2
+
+and with r = abs(x) / result and u = p * log(r)
+
+    pnorm         sign(x) * r**(p - 1)  result * sum(r**p * u) / p**2
+    pmean         r**(p - 1) / n        result * sum(((u - 1)*exp(u) + 1) / n) / p**2
+
+The terms of slopes have one sign, as long as weights have, so that nothing cancels.
+"""
+
+cdef struct Gradient:
+    Softmax softmax
+    vector log, log_error       # of the sum of exponentials over the largest, divided by alpha
+    vector mean, mean_error     # the result, infinite where only p counts
+    vector weight               # 1 over the sum of weights, for logmeanexp
+
+
+cdef void logsumexp_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
+    cdef Gradient* g = <Gradient*>map
+    cdef const State* s = <const State*>state
+    cdef const Parameters* p = <const Parameters*>parameters
+    cdef vector zero = vset(0.0), total, error
+    cdef vmask none = vequal(s.maximum, vset(-INFINITY)), finite = vless(absolute(s.maximum), vset(INFINITY))
+    g.softmax = softmax_of(s, p, False)
+    g.softmax.factor = vselect(none, zero, g.softmax.factor)
+    g.softmax.none = vselect(none, zero, g.softmax.none)
+    total = sum_of(s, p, &error)
+    total = log_double(absolute(total), vmul(error, sign_of(total)), True, &error)
+    total = divided(total, p, &error)
+    g.log = vselect(finite, total, zero)
+    g.log_error = vselect(finite, error, zero)
+
+
+cdef void logsumexp_gradient_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride,
+                                   double* y, double* z, Py_ssize_t y_stride, Py_ssize_t rows,
+                                   Py_ssize_t vectors) noexcept nogil:
+    cdef const Gradient* g = <const Gradient*>maps
+    cdef Softmax fast[VECTORS]
+    cdef vector element, share, distance, zero = vset(0.0)
+    cdef Py_ssize_t i, j
+    if weights == NULL and z == NULL:
+        for j in range(vectors):
+            fast[j] = g[j].softmax
+        apply_any(fast, x, stride, y, y_stride, rows, vectors, False)
+        return
+    for j in range(vectors):
+        for i in range(rows):
+            element = vload(x + stride*i + WIDTH*j)
+            share = share_of(element, weights + stride*i + WIDTH*j if weights != NULL else NULL, &g[j].softmax)
+            vstore(y + y_stride*i + WIDTH*j, share)
+            if z != NULL:
+                distance = vsub(vsub(element, g[j].softmax.maximum), g[j].log)
+                distance = vmul(share, vsub(distance, g[j].log_error))
+                vstore(z + y_stride*i + WIDTH*j, vselect(vequal(share, zero), zero, distance))
+
+
+cdef inline vector share_of(vector x, const double* weight, const Softmax* m) noexcept nogil:
+    """The softmax of x, times its weight unless that is NULL."""
+    cdef vector share = special(x, probability(x, m, SHIFTED | SCALED), m, False)
+    return share if weight == NULL else vmul(share, vload(weight))
+
+
+cdef Mapping LOGSUMEXP_GRADIENT = Mapping(&SOFTMAX, sizeof(Gradient), logsumexp_gradient, logsumexp_gradient_apply, 0.0)
+
+
+cdef extern from *:
+    """
+    #define NEARLY_ALL 0.9999999999999996   /* 1 - 2**-51 */
+    #define INVERSE_OF_FACTOR 4.445007628777602e-61         /* 1 / FACTOR / 2**BIAS, and what rounding left of it */
+    #define INVERSE_OF_FACTOR_ERROR 7.5209673363455715e-78
+    /* (k - 1) / k! from k = 2 on: ((u - 1)*exp(u) + 1) / u**2 */
+    static const double CURVATURE[19] = {
+        0.5, 0.3333333333333333, 0.125, 0.03333333333333333, 0.006944444444444444, 0.0011904761904761906,
+        0.00017361111111111112, 2.2045855379188714e-05, 2.48015873015873e-06, 2.505210838544172e-07,
+        2.296443268665491e-08, 1.9270852604185937e-09, 1.4911969277048643e-10, 1.0706029224547743e-11,
+        7.169215998581078e-13, 4.498331606952833e-14, 2.6552651846596585e-15, 1.4797143443923793e-16,
+        7.809603484293113e-18};
+    """
+    double INVERSE_OF_FACTOR, INVERSE_OF_FACTOR_ERROR, NEARLY_ALL
+    const double[19] CURVATURE
+
+
+cdef inline Softmax shares_of(const State* s, const Parameters* p, vector total, vector error) noexcept nogil:
+    """The softmax, from the sum of all terms, which have no factor, relative to a state's reference."""
+    cdef Reference r = reference_of(s, p, 0)
+    cdef Softmax m
+    cdef vector zero = vset(0.0)
+    cdef vmask flat = vequal(p.scale, zero), none = vequal(vselect(flat, zero, s.maximum), vset(-INFINITY))
+    m.offset = r.offset
+    m.scale = r.scale
+    m.scale_error = r.scale_error
+    m.shift = r.shift
+    m.low = r.low
+    m.maximum = s.maximum
+    m.alpha = p.alpha
+    m.shifted = m.scaled = m.special = True
+    m.log = m.log_error = m.top = zero
+    m.top_at = vset(NAN)
+    m.factor = relative_quotient(vset(INVERSE_OF_FACTOR), vset(INVERSE_OF_FACTOR_ERROR), total, error, &m.excess)
+    m.factor = vselect(none, zero, m.factor)
+    m.excess = vselect(none, zero, m.excess)
+    m.none = vselect(flat, vdiv(vset(1.0), total), vmul(zero, m.factor))
+    return m
+
+
+cdef inline vector finite(vector x) noexcept nogil:
+    """x, but what is infinite counts as the offset of its reference."""
+    return vselect(vequal(x, vset(INFINITY)), vset(DOUBLE_MAX), x)
+
+
+cdef void boltzmann_close_row(void* state, const void* parameters, const Block* a, bint first,
+                              double* extremes) noexcept nogil:
+    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, MOMENTS | CLOSE)
+
+
+cdef void boltzmann_close_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
+                               bint first) noexcept nogil:
+    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, MOMENTS | CLOSE)
+
+
+# Where one element is nearly all, its distance from the mean must not be noise.
+cdef Reduction BOLTZMANN_CLOSE = Reduction(
+    boltzmann_close_row, boltzmann_close_tile, NULL, boltzmann_merge, boltzmann_finish, exponential_parameters,
+    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, -INFINITY, False)
+
+
+cdef void boltzmann_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
+    cdef Gradient* g = <Gradient*>map
+    cdef const State* s = <const State*>state
+    cdef const Parameters* p = <const Parameters*>parameters
+    g.softmax = shares_of(s, p, s.sum, s.sum_error)
+    g.mean = quotient(s.side, s.side_error, s.sum, s.sum_error, &g.mean_error)
+    g.mean = vselect(vless(absolute(s.maximum), vset(INFINITY)), g.mean, s.maximum)
+
+
+cdef void boltzmann_gradient_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride,
+                                   double* y, double* z, Py_ssize_t y_stride, Py_ssize_t rows,
+                                   Py_ssize_t vectors) noexcept nogil:
+    cdef const Gradient* maps_of = <const Gradient*>maps
+    cdef const double* weight
+    cdef Gradient g
+    cdef Softmax tilted
+    cdef vector element, share, distance, zero = vset(0.0), infinity = vset(INFINITY)
+    cdef vmask counts
+    cdef Py_ssize_t i, j
+    for j in range(vectors):
+        g = maps_of[j]
+        for i in range(rows):
+            element = vload(x + stride*i + WIDTH*j)
+            weight = weights + stride*i + WIDTH*j if weights != NULL else NULL
+            share = share_of(finite(element), weight, &g.softmax)
+            distance = vsub(vsub(element, g.mean), g.mean_error)
+            counts = vless(vselect(vequal(share, zero), infinity, absolute(g.mean)), infinity)
+            tilted = g.softmax              # so that nothing is rounded to a subnormal number on the way
+            tilted.factor = vmul(tilted.factor, vfma(tilted.alpha, distance, vset(1.0)))
+            tilted.factor = vselect(counts, tilted.factor, g.softmax.factor)
+            vstore(y + y_stride*i + WIDTH*j,
+                   vselect(vequal(g.mean, g.mean), share_of(finite(element), weight, &tilted), vset(NAN)))
+            if z != NULL:                   # where it is all, its own distance is the others' share, squared
+                counts = vless(vselect(counts, share, vset(1.0)), vset(NEARLY_ALL))
+                vstore(z + y_stride*i + WIDTH*j, vselect(counts, vmul(vmul(share, distance), distance), zero))
+
+
+cdef Mapping BOLTZMANN_GRADIENT = Mapping(
+    &BOLTZMANN_CLOSE, sizeof(Gradient), boltzmann_gradient, boltzmann_gradient_apply, 0.0)
+
+
+cdef void logmeanexp_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
+    cdef Gradient* g = <Gradient*>map
+    cdef const MeanState* m = <const MeanState*>state
+    cdef const Parameters* p = <const Parameters*>parameters
+    cdef vector error, total = total_of(m, p, &error)
+    g.softmax = shares_of(&m.state, p, total, error)
+    g.mean = logmean_double(m, p, &g.mean_error)
+    g.weight = vdiv(vset(1.0), vadd(m.near, m.far))
+
+
+cdef void logmeanexp_gradient_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride,
+                                    double* y, double* z, Py_ssize_t y_stride, Py_ssize_t rows,
+                                    Py_ssize_t vectors) noexcept nogil:
+    cdef const Gradient* maps_of = <const Gradient*>maps
+    cdef const double* weight
+    cdef Gradient g
+    cdef vector element, share, slope, zero = vset(0.0)
+    cdef Py_ssize_t i, j
+    for j in range(vectors):
+        g = maps_of[j]
+        for i in range(rows):
+            element = vload(x + stride*i + WIDTH*j)
+            weight = weights + stride*i + WIDTH*j if weights != NULL else NULL
+            share = share_of(finite(element), weight, &g.softmax)
+            vstore(y + y_stride*i + WIDTH*j, share)
+            if z != NULL:
+                slope = slope_of_mean(vsub(vsub(element, g.mean), g.mean_error), g.softmax.alpha, share,
+                                      vmul(g.weight, vload(weight)) if weight != NULL else g.weight)
+                vstore(z + y_stride*i + WIDTH*j, vselect(vless(vmul(zero, g.mean), vset(1.0)), slope, zero))
+
+
+cdef inline vector slope_of_mean(vector distance, vector alpha, vector share, vector weight) noexcept nogil:
+    """What an element adds to the derivative of log(mean(exp(alpha * distance))) / alpha by alpha, where that is 0.
+
+    With u = alpha * distance it is weight * ((u - 1) * exp(u) + 1) / alpha**2, of which 1 - exp(u) add up to 0.
+    """
+    cdef vector u = vmul(alpha, distance), zero = vset(0.0), one = vset(1.0), near, far
+    cdef int k
+    near = vset(CURVATURE[18])
+    for k in range(17, -1, -1):
+        near = vfma(near, u, vset(CURVATURE[k]))
+    near = vmul(vmul(vmul(weight, distance), distance), near)
+    far = vselect(vequal(share, zero), weight, vfma(share, vsub(u, one), weight))
+    far = vdiv(vdiv(far, alpha), alpha)
+    return vselect(vequal(weight, zero), zero, vselect(vless(one, absolute(u)), far, near))
+
+
+cdef Mapping LOGMEANEXP_GRADIENT = Mapping(
+    &LOGMEANEXP, sizeof(Gradient), logmeanexp_gradient, logmeanexp_gradient_apply, 0.0)
+
+
+# Powers
+
+cdef enum:
+    SMALL_BY = 120      # the bits of room for terms that weights, or their number, make normal numbers
+
+cdef struct PowerGradient:
+    PowerReference reference    # terms are (abs(x) / result)**(p - 1)
+    vector rest                 # the logarithm of the result is r.origin + r.base_error + rest
+    vector power                # p
+    vector power_error          # what rounding left of p - 1
+    vector inverse              # 1 / result
+    vector weight               # 1 over the sum of weights, for a mean
+    vector scale                # a power of two that terms are multiplied by
+    vector infinite             # the gradient at infinite elements, over the scale
+    vector known                # what all others have where the result is 0, infinite or NaN,
+    vector is_known             # which is so where this is 1, else 0
+    bint mean
+
+
+cdef void power_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
+    cdef PowerGradient* g = <PowerGradient*>map
+    cdef const PowerState* s = <const PowerState*>state
+    cdef const PowerParameters* p = <const PowerParameters*>parameters
+    cdef PowerReference* r = &g.reference
+    cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), infinity = vset(INFINITY)
+    cdef vector value, total, sign, log, error, e
+    value = power_result(s, p, &sign)
+    log = log_of_root(s, p, &total, &sign, &error)
+    log = two_sum(s.base, log, &e)
+    e = vadd(vadd(e, error), s.base_error)
+    r.origin = vsub(vadd(log, integer), integer)
+    r.base_error = fast_two_sum(vsub(log, r.origin), e, &g.rest)
+    r.power = two_sum(p.power, vsub(zero, one), &g.power_error)
+    r.close = r.power
+    r.sign = p.sign
+    # Where powers are small, so may they be until the end.
+    r.shift = vselect(vless(zero, r.power), vset(ROUND_16TH + SMALL_BY), vset(ROUND_16TH))
+    g.scale = exp2_down(vsub(vset(ROUND_16TH), r.shift))
+    r.unit = r.scale = zero
+    r.floor = vset(-INFINITY)
+    g.power = p.power
+    g.mean = p.mean
+    g.inverse = vdiv(one, value)
+    g.weight = vdiv(one, s.weight) if p.mean else one
+    g.infinite = vselect(vequal(value, infinity), vdiv(one, g.scale), vmul(zero, vselect(vless(value, infinity), one, value)))
+    g.known = vselect(vequal(value, value), zero, value)
+    g.is_known = vselect(vless(vmul(zero, value), one), vselect(vequal(value, zero), one, zero), one)
+
+
+cdef void power_gradient_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride,
+                               double* y, double* z, Py_ssize_t y_stride, Py_ssize_t rows,
+                               Py_ssize_t vectors) noexcept nogil:
+    cdef const PowerGradient* maps_of = <const PowerGradient*>maps
+    cdef PowerGradient g
+    cdef vector element, size, term, error, w, slope, zero = vset(0.0)
+    cdef vmask is_known
+    cdef Py_ssize_t i, j
+    for j in range(vectors):
+        g = maps_of[j]
+        is_known = vless(zero, g.is_known)
+        for i in range(rows):
+            element = vload(x + stride*i + WIDTH*j)
+            size = absolute(element)
+            w = vmul(g.weight, vload(weights + stride*i + WIDTH*j)) if weights != NULL else g.weight
+            term = term_of(element, &g.reference, &error, CAREFUL)
+            error = vfma(vmul(term, vset(-LN2)), vmul(g.rest, g.reference.power), error)
+            if vany(vless(zero, absolute(g.power_error))):
+                error = vfma(vmul(term, g.power_error), log_of_ratio(size, &g), error)
+            term = vadd(term, error)
+            term = vselect(is_known, g.known, term)
+            term = vselect(vequal(size, vset(INFINITY)), g.infinite, term)
+            term = vmul(vmul(term, g.scale), w)
+            vstore(y + y_stride*i + WIDTH*j, vmul(term, sign_of(vmul(element, g.reference.sign))))
+            if z != NULL:
+                slope = slope_of_power(size, vmul(vmul(term, size), g.inverse), w, &g)
+                vstore(z + y_stride*i + WIDTH*j, vselect(is_known, zero, slope))
+
+
+cdef inline vector log_of_ratio(vector size, const PowerGradient* g) noexcept nogil:
+    """log(size / result); -DOUBLE_MAX for 0."""
+    cdef vector zero = vset(0.0), e, log, error, scale
+    cdef vmask subnormal = vless(size, vset(DOUBLE_MIN))
+    scale = vselect(subnormal, vset(TWO_54), vset(1.0))
+    log = log2_double(vmul(size, scale), zero, zero, False, &e, &error)
+    e = vsub(e, vselect(subnormal, vset(54.0), zero))
+    log = vadd(vsub(e, g.reference.origin), vsub(log, g.reference.base_error))
+    log = vmul(vadd(log, vsub(error, g.rest)), vset(LN2))
+    return vselect(vequal(size, zero), vset(-DOUBLE_MAX), log)
+
+
+cdef inline vector slope_of_power(vector size, vector share, vector weight, const PowerGradient* g) noexcept nogil:
+    """What an element adds to the derivative by p, over the result, and for a norm times p."""
+    cdef vector zero = vset(0.0), log = log_of_ratio(size, g)
+    if g.mean:
+        return slope_of_mean(log, g.power, share, weight)
+    return vselect(vequal(share, zero), zero, vmul(share, log))
+
+
+cdef Mapping PNORM_GRADIENT = Mapping(&PNORM, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)
+
+cdef Mapping PMEAN_GRADIENT = Mapping(&PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)

@@ -1,0 +1,446 @@
+"""Values and gradients, from one call: `csmooth.grad.logsumexp` and its like take the arguments of `csmooth.logsumexp`.
+
+One pass over the data for the value, one for the gradient, which is written where it belongs. Kinks and infinities have
+the subgradient that is the limit of the smooth case, or the one nearest to 0; no call gives NaN but for NaN.
+"""
+
+from __future__ import annotations  # signatures in help() as they are written here
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _reductions
+from ._dispatch import kernels
+
+__all__ = ["boltzmann", "logmeanexp", "logsumexp", "mellowmax", "pmean", "pnorm"]
+
+
+def logsumexp(
+    a: ArrayLike,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    return_sign: bool = False,
+    *,
+    alpha: ArrayLike = 1.0,
+    initial: float | None = None,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+    wrt: str | tuple[str, ...] = "a",
+) -> tuple[Any, Any]:
+    r"""Value and gradient of `csmooth.logsumexp`: :math:`b_i e^{α a_i} / \sum_j b_j e^{α a_j}`, the softmax.
+
+    Parameters
+    ----------
+    a, axis, b, keepdims, return_sign, alpha, initial, where
+        As for `csmooth.logsumexp`, but for dtypes: floats of at most 64 bits, integers or bool.
+    out : ndarray, optional
+        Receives the gradient, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
+    wrt : str or tuple of str, optional
+        What the value is differentiated with respect to: "a", "alpha" or a tuple of these.
+
+    Returns
+    -------
+    value : scalar or ndarray
+        As `csmooth.logsumexp` gives it, to the last bit or two; with `return_sign`, a pair.
+    gradient : scalar, ndarray or tuple of these
+        With respect to `a`, of its shape; with respect to `alpha`, one for each value. A tuple if `wrt` is one.
+        Infinite maxima, and for infinite `alpha` all, share 1 among them. 0 for elements that are left out, and where
+        all are -inf.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As `csmooth.logsumexp`; ValueError for another `wrt`.
+
+    Notes
+    -----
+    The error of the gradient stays within 3 ulp times max(1, condition number), as that of `csmooth.softmax`; that of
+    the derivative by `alpha`, :math:`\sum_i p_i (a_i - \mathrm{LSE}) / α`, too.
+
+    Examples
+    --------
+    >>> from csmooth import grad
+    >>> value, gradient = grad.logsumexp([1, 2, 3])
+    >>> value
+    np.float64(3.4076059644443806)
+    >>> gradient
+    array([0.09003057, 0.24472847, 0.66524096])
+    >>> grad.logsumexp([1, 2, 3], wrt=("a", "alpha"))[1][1]
+    np.float64(-0.8323954169500206)
+    """
+    into = _operands("logsumexp", a, axis, b, where)
+    sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
+    start = _arrays.scalar("logsumexp", "initial", initial, into)
+    call = _Call("logsumexp", "alpha", a, into, sharpness, keepdims, out, wrt, start, return_sign)
+    call.run()
+    if call.slope is not None:
+        with np.errstate(all="ignore"):
+            call.slope.array[...] /= np.abs(sharpness)
+    return call.results(_reductions.left_empty(into, start))
+
+
+def logmeanexp(
+    a: ArrayLike,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    alpha: ArrayLike = 1.0,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+    wrt: str | tuple[str, ...] = "a",
+) -> tuple[Any, Any]:
+    r"""Value and gradient of `csmooth.logmeanexp`: :math:`b_i e^{α a_i} / \sum_j b_j e^{α a_j}`, the softmax.
+
+    Parameters
+    ----------
+    a, axis, b, keepdims, alpha, where
+        As for `csmooth.logmeanexp`, but for dtypes: floats of at most 64 bits, integers or bool.
+    out : ndarray, optional
+        Receives the gradient, as for `csmooth.grad.logsumexp`.
+    wrt : str or tuple of str, optional
+        "a", "alpha" or a tuple of these.
+
+    Returns
+    -------
+    value : scalar or ndarray
+        As `csmooth.logmeanexp` gives it.
+    gradient : scalar, ndarray or tuple of these
+        As for `csmooth.grad.logsumexp`.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As `csmooth.logmeanexp`; ValueError for another `wrt`.
+
+    Notes
+    -----
+    The error of the gradient stays within 3 ulp times max(1, condition number). The derivative by `alpha` is the excess
+    of the exponentials over their tangents, which is half the variance for `alpha` = 0, and does not cancel there.
+
+    Examples
+    --------
+    >>> from csmooth import grad
+    >>> grad.logmeanexp([1, 2, 3], alpha=0, wrt=("a", "alpha"))
+    (np.float64(2.0), (array([0.33333333, 0.33333333, 0.33333333]), np.float64(0.3333333333333333)))
+    """
+    into = _operands("logmeanexp", a, axis, b, where)
+    _arrays.require_elements("logmeanexp", into)
+    sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
+    call = _Call("logmeanexp", "alpha", a, into, sharpness, keepdims, out, wrt)
+    call.run()
+    call.set_limits(into)
+    return call.results(_reductions._blank(into, call.value))
+
+
+mellowmax = logmeanexp
+
+
+def boltzmann(
+    a: ArrayLike,
+    alpha: ArrayLike = 1.0,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+    wrt: str | tuple[str, ...] = "a",
+) -> tuple[Any, Any]:
+    r"""Value B and gradient of `csmooth.boltzmann`: :math:`p_i (1 + α (a_i - B))` with the softmax p.
+
+    Parameters
+    ----------
+    a, alpha, axis, b, keepdims, where
+        As for `csmooth.boltzmann`, but for dtypes: floats of at most 64 bits, integers or bool.
+    out : ndarray, optional
+        Receives the gradient, as for `csmooth.grad.logsumexp`.
+    wrt : str or tuple of str, optional
+        "a", "alpha" or a tuple of these.
+
+    Returns
+    -------
+    value : scalar or ndarray
+        As `csmooth.boltzmann` gives it.
+    gradient : scalar, ndarray or tuple of these
+        With respect to `a`, of its shape; with respect to `alpha`, the variance of `a` under p. Infinite maxima, and
+        for infinite `alpha` all, share 1 among them. 0 for elements that are left out, and where all are -inf.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As `csmooth.boltzmann`; ValueError for another `wrt`.
+
+    Notes
+    -----
+    The error of the gradient stays within 3 ulp times max(1, condition number).
+
+    Examples
+    --------
+    >>> from csmooth import grad
+    >>> grad.boltzmann([0, 0, 3])[1]
+    array([-0.07921384, -0.07921384,  1.15842768])
+    """
+    into = _operands("boltzmann", a, axis, b, where)
+    _arrays.require_elements("boltzmann", into)
+    sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
+    call = _Call("boltzmann", "alpha", a, into, sharpness, keepdims, out, wrt)
+    call.run()
+    call.set_limits(into)
+    return call.results(_reductions._blank(into, call.value))
+
+
+def pnorm(
+    a: ArrayLike,
+    p: ArrayLike = 2.0,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+    wrt: str | tuple[str, ...] = "a",
+) -> tuple[Any, Any]:
+    r"""Value N and gradient of `csmooth.pnorm`: :math:`b_i \operatorname{sign}(a_i) (|a_i| / N)^{p-1}`.
+
+    Parameters
+    ----------
+    a, p, axis, b, keepdims, where
+        As for `csmooth.pnorm`, but for dtypes: floats of at most 64 bits, integers or bool.
+    out : ndarray, optional
+        Receives the gradient, as for `csmooth.grad.logsumexp`.
+    wrt : str or tuple of str, optional
+        "a", "p" or a tuple of these.
+
+    Returns
+    -------
+    value : scalar or ndarray
+        As `csmooth.pnorm` gives it.
+    gradient : scalar, ndarray or tuple of these
+        With respect to `a`, of its shape; with respect to `p`, one for each value. 0 for elements equal to 0, and all
+        elements where the norm is 0 or `p` is; the sign of infinite elements where the norm is infinite, 0 for the
+        others. For infinite `p`, the extremes share 1 among them.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As `csmooth.pnorm`; ValueError for another `wrt`.
+
+    Notes
+    -----
+    The error of the gradient stays within 3 ulp times max(1, condition number), about :math:`2 |p - 1|`.
+
+    Examples
+    --------
+    >>> from csmooth import grad
+    >>> grad.pnorm([3, -4])
+    (np.float64(5.0), array([ 0.6, -0.8]))
+    """
+    into = _operands("pnorm", a, axis, b, where)
+    power = _arrays.parameter("pnorm", "p", p, into, zero=True)
+    call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
+    call.run()
+    call.set_limits(into._replace(a=np.abs(into.a)) if np.isinf(power).any() else into, np.sign(into.a))
+    call.zero_where(np.equal(power, 0))
+    if call.slope is not None:
+        with np.errstate(all="ignore"):
+            call.slope.array[...] *= _factor(call.value.array)
+            call.slope.array[...] /= np.where(np.equal(power, 0), np.inf, power)
+    return call.results(_reductions.left_empty(into, None))
+
+
+def pmean(
+    a: ArrayLike,
+    p: ArrayLike,
+    axis: int | tuple[int, ...] | None = None,
+    b: ArrayLike | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    out: NDArray[Any] | None = None,
+    wrt: str | tuple[str, ...] = "a",
+) -> tuple[Any, Any]:
+    r"""Value M and gradient of `csmooth.pmean`: :math:`b_i (a_i / M)^{p-1} / \sum_j b_j`.
+
+    Parameters
+    ----------
+    a, p, axis, b, keepdims, where
+        As for `csmooth.pmean`, but for dtypes: floats of at most 64 bits, integers or bool.
+    out : ndarray, optional
+        Receives the gradient, as for `csmooth.grad.logsumexp`.
+    wrt : str or tuple of str, optional
+        "a", "p" or a tuple of these.
+
+    Returns
+    -------
+    value : scalar or ndarray
+        As `csmooth.pmean` gives it.
+    gradient : scalar, ndarray or tuple of these
+        With respect to `a`, of its shape; with respect to `p`, one for each value. 0 for elements equal to 0, and all
+        elements where the mean is 0. For infinite `p`, the extremes share 1 among them.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As `csmooth.pmean`; ValueError for another `wrt`.
+
+    Notes
+    -----
+    The error of the gradient stays within 3 ulp times max(1, condition number), about :math:`2 |p - 1|`.
+
+    Examples
+    --------
+    >>> from csmooth import grad
+    >>> grad.pmean([1, 4], 0)
+    (np.float64(2.0), array([1.  , 0.25]))
+    """
+    into = _operands("pmean", a, axis, b, where)
+    _arrays.require_elements("pmean", into)
+    power = _arrays.parameter("pmean", "p", p, into, zero=True)
+    call = _Call("pmean", "p", a, into, power, keepdims, out, wrt)
+    call.run()
+    call.set_limits(into)
+    if call.slope is not None:
+        with np.errstate(all="ignore"):
+            call.slope.array[...] *= _factor(call.value.array)
+    return call.results(_reductions.left_empty(into, None))
+
+
+def _operands(
+    function: str, a: ArrayLike, axis: _arrays.Axis, b: ArrayLike | None, where: ArrayLike
+) -> _arrays.Operands:
+    into = _arrays.operands(function, a, axis, b, where)
+    if into.plain:
+        raise TypeError(f"{function}: gradients have no dtype {into.dtype}; a and b must be floats of at most 64 bits")
+    return into
+
+
+def _factor(value: NDArray[Any]) -> NDArray[Any]:
+    """The value, or 0 where it is infinite: there derivatives by the parameter are given as 0."""
+    return np.where(np.isinf(value), 0, value)
+
+
+class _Call:
+    """A value and its derivatives while they are made; each of them as `_arrays` hands it to the caller."""
+
+    def __init__(
+        self,
+        function: str,
+        name: str,
+        a: ArrayLike,
+        into: _arrays.Operands,
+        parameter: Any,
+        keepdims: bool,
+        out: NDArray[Any] | None,
+        wrt: str | tuple[str, ...],
+        initial: Any = None,
+        return_sign: bool = False,
+    ) -> None:
+        self.wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        self.single = isinstance(wrt, str)
+        if not self.wrt or not set(self.wrt) <= {"a", name}:
+            raise ValueError(f"{function}: wrt must be 'a', {name!r} or a tuple of these, not {wrt!r}")
+        self.function, self.name, self.into, self.parameter, self.initial = function, name, into, parameter, initial
+        self.mask = np.ma.getmask(a)
+        self.shape = np.shape(a)
+        spread = self.shape != into.shape  # by b: then the gradient is a sum over what a is spread along
+        if spread and out is not None:
+            _arrays.check_out(function, out, self.shape, into.dtype)
+        self.out = out if spread else None
+        self.gradient = _arrays.Results(function, into, None if spread else out, parameter)
+        self.value = _arrays.Output(function, into, keepdims, None, None)
+        self.sign = _arrays.Output(function, into, keepdims, None, None) if return_sign else None
+        of_slope = into._replace(dtype=_arrays.FLOAT64)
+        self.slope = _arrays.Output(function, of_slope, keepdims, None, None) if name in self.wrt else None
+
+    def run(self) -> None:
+        """Runs the kernel."""
+        into = self.into
+        sign = None if self.sign is None else self.sign.array
+        if into.a.size == 0:
+            if self.slope is not None:
+                self.slope.array[...] = 0
+            _reductions.reduce(self.function, into, self.parameter, self.initial, self.value.array, sign)
+            return
+        kernels.map(
+            self.function,
+            len(into.kept),
+            into.a,
+            into.weights,
+            into.where,
+            into.mask,
+            into.weights_mask,
+            self.parameter,
+            self.initial,
+            self.gradient.arranged,
+            self.value.array,
+            sign,
+            None if self.slope is None else self.slope.array,
+        )
+
+    def set_limits(self, into: _arrays.Operands, factor: Any = 1.0) -> None:
+        """For an infinite parameter, the extremes share the whole."""
+        infinite = np.isinf(self.parameter)
+        if not infinite.any() or into.a.size == 0:
+            return
+        share = np.empty_like(self.gradient.arranged)
+        one = np.where(infinite, self.parameter, 1.0)
+        kernels.map(
+            "logsumexp",
+            len(into.kept),
+            into.a,
+            into.weights,
+            into.where,
+            into.mask,
+            into.weights_mask,
+            one if one.ndim else float(one),
+            None,
+            share,
+            None,
+            None,
+            None,
+        )
+        share *= factor
+        np.copyto(self.gradient.arranged, share, where=self._along(infinite))
+        if self.slope is not None:
+            np.copyto(self.slope.array, 0, where=infinite)
+
+    def zero_where(self, condition: Any) -> None:
+        """Sets the gradient to 0 where the value does not depend on its elements."""
+        if np.any(condition):
+            np.copyto(self.gradient.arranged, 0, where=self._along(np.asarray(condition)))
+
+    def _along(self, condition: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return condition.reshape(
+            condition.shape + (1,) * (self.into.a.ndim - len(self.into.kept) if condition.ndim else 0)
+        )
+
+    def results(self, empty: NDArray[np.bool_] | None) -> tuple[Any, Any]:
+        """What the caller gets."""
+        parts: dict[str, Any] = {}
+        if self.shape == self.into.shape:
+            parts["a"] = self.gradient.result(self.mask)
+        else:
+            parts["a"] = _summed(self.gradient.array, self.shape, self.mask, self.out)
+        if self.slope is not None:
+            with np.errstate(all="ignore"):
+                self.slope.array = self.slope.array.astype(self.into.dtype)
+            parts[self.name] = self.slope.result(empty)
+        value = self.value.result(empty)
+        if self.sign is not None:
+            value = value, self.sign.result(empty)
+        return value, parts[self.wrt[0]] if self.single else tuple(parts[name] for name in self.wrt)
+
+
+def _summed(gradient: NDArray[Any], shape: tuple[int, ...], mask: Any, out: NDArray[Any] | None) -> Any:
+    """Adds up what belongs to one element that was spread against weights."""
+    extra = gradient.ndim - len(shape)
+    spread = [extra + axis for axis, length in enumerate(shape) if length != gradient.shape[extra + axis]]
+    total = gradient.sum(axis=(*range(extra), *spread)).reshape(shape)
+    if out is not None:
+        np.copyto(out, total, casting="same_kind")
+        return out
+    return total[()] if mask is np.ma.nomask else np.ma.MaskedArray(total, np.array(mask))
