@@ -16,6 +16,7 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
     the exponent 0.  Moving the offset rounds, harmlessly: next to such x, terms change by that when x is rounded.
 (d) A block's moment is taken about its centre, the element nearest to 0: so it loses no digits where elements are
     alike, and errs by at most twice as much as one about 0. In the state it is about 0; the second double sees to that.
+    That of at most LANES elements is taken about 0 at once, as the sum of two doubles.
 """
 
 cdef extern from *:
@@ -72,6 +73,7 @@ cdef enum:
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
     SHARP = 256         # a softmax may count the maxima alone
+    FEW = 512           # the block has at most LANES elements, so that errors do not average out: moments are exact
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
@@ -212,7 +214,11 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         if minded & WEIGHTED:
             t = vselect(vequal(power, vset(0.0)), vset(0.0), t)
         sums[0] = vadd(sums[0], power)
-        sides[0] = vfma(power, vsub(t, r.centre), sides[0])
+        if minded & FEW:                # sides and smalls were 0
+            sides[0] = vmul(power, t)
+            smalls[0] = vfma1(power, t, vsub(vset(0.0), sides[0]))
+        else:
+            sides[0] = vfma(power, vsub(t, r.centre), sides[0])
         return
     if minded & MEANS:
         f = exp2_differences(vmax(r.least, x), r.scale, r.scale_error)
@@ -286,6 +292,7 @@ cdef inline void add_one(Few* few, vector power, vector small, vector side, vect
     add_in_order(&few.sum, &few.sum_error, power, not minded & WEIGHTED)
     if minded & MOMENTS:
         add_to(&few.side, &few.side_error, side)
+        few.side_error = vadd(few.side_error, small)
     else:
         few.small = vadd(few.small, small)
     if minded & MEANS:
@@ -344,6 +351,15 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     r.centre = centre
     for j in range(VECTORS):
         sums[j] = smalls[j] = sides[j] = means[j] = weights[j] = vset(0.0)
+    if minded & MOMENTS and not minded & AHEAD and rows + (tail != NULL) <= 1:
+        if tail != NULL:
+            x = tail
+        r.centre = vset(0.0)
+        for j in range(VECTORS):
+            add_term(vload(x + WIDTH*j), w + WIDTH*j, &r, &sums[j], &smalls[j], &sides[j], &means[j], &weights[j],
+                     minded | FEW)
+        add_few_lanes(s, sums, smalls, sides, means, weights, LANES if rows else a.tail_length, &r, minded)
+        return
     for i in range(rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
@@ -502,7 +518,7 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef State* t
     cdef Py_ssize_t i, j, k, lane
     if a.rows <= LANES:
-        add_few_rows(s, p, a, centre, vectors, False, minded)
+        add_few_rows(s, p, a, vectors, False, minded)
         return
     for j in range(vectors):
         r[j] = reference_of(state(s, j, minded), &p[j], minded)
@@ -547,8 +563,8 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             add_means(state(s, j, minded), means[j], sums_error[j], weights[j], sides_error[j], minded)
 
 
-cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, const vector* centre, Py_ssize_t vectors,
-                              bint first, int minded) noexcept nogil:
+cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
+                              int minded) noexcept nogil:
     """Adds a block of at most LANES rows."""
     cdef vector power, small, side, mean, weight, zero = vset(0.0)
     cdef Few few
@@ -556,14 +572,14 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
     cdef Py_ssize_t i, j, k
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
-        r.centre = centre[j]
+        r.centre = zero
         few = no_few(minded)
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             power = small = side = mean = weight = zero
             add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &side if minded & MOMENTS else &few.side,
-                     &mean, &weight, minded)
+                     &mean, &weight, minded | FEW)
             add_one(&few, power, small, side, mean, weight, minded)
         add_few(state(s, j, minded), &few, &r, first, minded)
 
@@ -611,16 +627,16 @@ cdef inline bint few_states(State* s, const Parameters* p, const Block* a, Py_ss
 
     Does nothing and returns false where an element is so large that the reference needs an offset.
     """
-    cdef vector centre[VECTORS]
+    cdef vector unused
     cdef Py_ssize_t j
     for j in range(vectors):
-        s[j] = state_at(scan_column(a, WIDTH*j, &centre[j], minded), &p[j])
+        s[j] = state_at(scan_column(a, WIDTH*j, &unused, 0), &p[j])
         if vany(vless(vset(0.0), absolute(s[j].offset))):
             return False
     if scaled:
-        add_few_rows(s, p, a, centre, vectors, True, minded | SCALED)
+        add_few_rows(s, p, a, vectors, True, minded | SCALED)
     else:
-        add_few_rows(s, p, a, centre, vectors, True, minded)
+        add_few_rows(s, p, a, vectors, True, minded)
     return True
 
 
