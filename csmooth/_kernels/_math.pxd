@@ -151,7 +151,7 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
 
 cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled,
                                 bint factor) noexcept nogil:
-    """As exp2_terms, but in one piece: 0.7 units of 2**-53, or 1 without the factor.
+    """As exp2_terms, but in one piece: 0.7 units of 2**-53.  Without the factor the table needs its residue.
 
     Then it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own.
     """
@@ -164,7 +164,9 @@ cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vect
     q = vfma(q, f, vset(0.0555041086566393))
     q = vfma(q, f, vset(0.24022650695910075))
     q = vfma(q, f, vset(0.6931471805599457))
-    return vfma(vmul(power, f), q, power)
+    if factor:
+        return vfma(vmul(power, f), q, power)
+    return vfma(power, vfma(f, q, vpick(EXP2_RESIDUE, k)), power)
 
 
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:
