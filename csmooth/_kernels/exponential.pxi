@@ -118,7 +118,10 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.scale = p.scale
     r.scale_error = p.scale_error
     r.shift = vsub(vset(ROUND_16TH + bias), s.exponent)
-    r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), vset(LOWEST if minded & MOMENTS else -DOUBLE_MAX))
+    r.low = vset(-DOUBLE_MAX)
+    if minded & MOMENTS:                # unless all lie below
+        r.low = vselect(vless(s.maximum, vset(LOWEST)), r.low, vset(LOWEST))
+    r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), r.low)
     r.least = vmax(vmul(vset(-1023.0), p.unscale), vset(LOWEST))
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
     return r
@@ -208,7 +211,7 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         if minded & WEIGHTED:
             power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
         if minded & SHIFTED:
-            t = vmax(vset(LOWEST), x)
+            t = vselect(vless(vset(-INFINITY), x), x, vset(LOWEST))
         if minded & SCALED:             # nothing vanishes where the scale is 0
             t = vselect(vequal(r.scale, vset(0.0)), x, t)
         if minded & WEIGHTED:

@@ -280,6 +280,8 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
             elif x[i] == neutral:               # counts for nothing, but in a mean
                 if not p.reduction.keeps or w[i] == INFINITY or w[i] == -INFINITY:
                     w[i] = 0
+            elif p.reduction.keeps and x[i] < INFINITY and (w[i] == INFINITY or w[i] == -INFINITY):
+                x[i] = NAN                      # a mean of inf / inf
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any element infinite
                 x[i] = INFINITY
                 w[i] = 1 if w[i] > 0 else -1
