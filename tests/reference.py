@@ -186,14 +186,13 @@ def boltzmann_to(
     total = moment = magnitude = moments = mpf(0)
     parts = {}
     for x, s in scaled.items():
-        if weighted or s - top > -bits:  # others lie beneath these bits
-            term = mp.exp(s - top)
-            parts[x] = term * (mpf(size[x].numerator) / size[x].denominator if weighted else size[x])
-            part = term * weight[x].numerator / weight[x].denominator if weighted else parts[x]
-            total += part
-            moment += part * mpf(x)
-            magnitude += abs(part)
-            moments += abs(part * mpf(x))
+        term = mp.exp(s - top)
+        parts[x] = term * (mpf(size[x].numerator) / size[x].denominator if weighted else size[x])
+        part = term * weight[x].numerator / weight[x].denominator if weighted else parts[x]
+        total += part
+        moment += part * mpf(x)
+        magnitude += abs(part)
+        moments += abs(part * mpf(x))
     enough = mpf(2) ** (-bits // 2)
     if bits < 5000 and (abs(total) < enough * magnitude or abs(moment) < enough * moments):  # beyond, it is 0
         return None

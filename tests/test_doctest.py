@@ -1,15 +1,16 @@
-"""The examples in the documentation give what they show."""
+"""Every public function has examples in its documentation, and they give what they show."""
 
 import doctest
-from types import ModuleType
 
 import pytest
 
-from csmooth import _reductions
+import csmooth
 
 
-@pytest.mark.parametrize("module", [_reductions], ids=lambda module: module.__name__)
-def test_examples(module: ModuleType) -> None:
-    failed, attempted = doctest.testmod(module)
-    assert attempted > 0
-    assert failed == 0
+@pytest.mark.parametrize("name", [name for name in csmooth.__all__ if callable(getattr(csmooth, name))])
+def test_examples(name: str) -> None:
+    runner = doctest.DocTestRunner()
+    for examples in doctest.DocTestFinder(recurse=False).find(getattr(csmooth, name), name):
+        runner.run(examples)
+    assert runner.tries > 0
+    assert runner.failures == 0
