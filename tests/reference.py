@@ -172,7 +172,7 @@ def boltzmann_of_counts(counts: Mapping[tuple[float, float], int], alpha: float 
 def boltzmann_to(
     bits: int,
     weight: Mapping[float, int | Fraction],
-    size: Mapping[float, int | Fraction],
+    sizes: Mapping[float, int | Fraction],
     alpha: float,
     weighted: bool,
 ) -> Exact | None:
@@ -181,27 +181,35 @@ def boltzmann_to(
     The condition number is the larger of sum(|a p (1 + alpha (a - value))|) and sum(|a| p), over |value|, with
     p = |b| exp(alpha a) / |sum|; plus sum(p |a - value|) / |value| if there are weights.
     """
-    scaled = {x: mpf(x) * mpf(alpha) for x in weight}
-    top = max(scaled[x] for x in weight if weight[x])
-    total = moment = magnitude = moments = mpf(0)
-    parts = {}
-    for x, s in scaled.items():
-        term = mp.exp(s - top)
-        parts[x] = term * (mpf(size[x].numerator) / size[x].denominator if weighted else size[x])
-        part = term * weight[x].numerator / weight[x].denominator if weighted else parts[x]
+    sharpness = mpf(alpha)
+    elements = {x: mpf(x) for x in weight}
+    top = max(elements[x] * sharpness for x in weight if weight[x])
+    total = moment = magnitude = moments = absolute = mpf(0)
+    parts = []
+    for key, x in elements.items():
+        term = mp.exp(x * sharpness - top)
+        part = size = term * sizes[key].numerator / sizes[key].denominator
+        if weighted:
+            part = term * weight[key].numerator / weight[key].denominator
+        product = part * x
         total += part
-        moment += part * mpf(x)
+        moment += product
         magnitude += abs(part)
-        moments += abs(part * mpf(x))
+        moments += abs(product)
+        absolute += abs(size * x)
+        parts.append((x, size))
     enough = mpf(2) ** (-bits // 2)
     if bits < 5000 and (abs(total) < enough * magnitude or abs(moment) < enough * moments):  # beyond, it is 0
         return None
     value = moment / total
     if not value:
         return Exact(value, 1.0, mpf("inf"))
-    own = sum(abs(mpf(x) * part * (1 + mpf(alpha) * (mpf(x) - value))) for x, part in parts.items())
-    of_weights = sum(part * abs(mpf(x) - value) for x, part in parts.items()) if weighted else 0
-    absolute = sum(abs(mpf(x)) * part for x, part in parts.items())
+    own = of_weights = mpf(0)
+    for x, size in parts:
+        distance = x - value
+        own += abs(size * x * (1 + sharpness * distance))
+        if weighted:
+            of_weights += abs(size * distance)
     return Exact(value, 1.0, (max(own, absolute) + of_weights) / abs(total * value))
 
 

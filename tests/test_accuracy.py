@@ -279,6 +279,21 @@ def test_error_of_many_rows(level: str, name: str, what: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def boltzmann_among_many(a: Values, *, axis: int, alpha: float = 1.0, b: Values | None = None) -> Any:
+    """boltzmann of rows with 40 more elements, which count for nothing."""
+    a = np.pad(a, ((0, 0), (0, 40)), constant_values=-np.copysign(np.inf, alpha))
+    b = None if b is None else np.pad(b, ((0, 0), (0, 40)), constant_values=1.0)
+    return csmooth.boltzmann(a, axis=axis, alpha=alpha, b=b)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble has no more digits than double here")
+@pytest.mark.parametrize("what", ["nothing else", "alpha", "negative alpha", "weights"])
+def test_error_of_few_among_many(level: str, what: str) -> None:
+    """A block of more than 32 elements is summed in another way, and errors do not average out here either."""
+    worst = [errors_of_many_rows("boltzmann", boltzmann_among_many, n, what)[2].max() for n in (2, 3)]
+    assert max(worst) <= 2
+
+
 def logsumexp_of_scipy(
     a: Values, *, b: Any = None, alpha: float = 1.0, initial: float | None = None, **keywords: Any
 ) -> Any:
