@@ -243,7 +243,8 @@ def boltzmann(
         The axes that are reduced; by default all.
     b : array_like, optional
         Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
-        `a` is NaN or infinite. For infinite `alpha` weights only say which elements exist.
+        `a` is NaN or infinite. An infinite weight of a finite element gives NaN. For infinite `alpha` weights only
+        say which elements exist.
     keepdims : bool, optional
         Whether the reduced axes stay, with length 1.
     where : array_like of bool, optional
@@ -277,7 +278,8 @@ def boltzmann(
     softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Each block of elements is summed
     about a centre of its own, so that 1e8 ± 1 keep their digits. Without weights
     :math:`\min a \le B \le \max a` holds in floating point. Sums overflow where elements exceed 1e308 divided by their
-    number.
+    number; elements whose exponentials are less than 1e-307 of the largest count for nothing, and weights below 1e-290
+    lose digits.
 
     References
     ----------

@@ -216,7 +216,7 @@ def _nonzero(alpha: ArrayLike) -> NDArray[np.float64]:
 
 def _settled(product: NDArray[Any], like: Any, curved: Any = True) -> Any:
     """A product as the caller gets it: 0 where there is no curvature, masked as the gradient is."""
-    product = np.where(curved, product, 0)
+    product = np.where(curved, product, 0) + 0.0  # no -0.0
     mask = np.ma.getmask(like)
     return product[()] if mask is np.ma.nomask else np.ma.MaskedArray(product, np.array(mask))
 

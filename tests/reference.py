@@ -33,6 +33,16 @@ class Exact(NamedTuple):
     condition: Any  # mpf
 
 
+def counts_of(
+    a: Iterable[float], b: Iterable[float] | None = None, where: Iterable[bool] | None = None
+) -> Counter[tuple[float, float]]:
+    """The pairs (a, b) of the elements that are there, and how often each occurs."""
+    elements = [float(x) for x in a]
+    weights = [1.0] * len(elements) if b is None else [float(w) for w in b]
+    there = [True] * len(elements) if where is None else list(where)
+    return Counter((x, w) for x, w, is_there in zip(elements, weights, there, strict=True) if is_there)
+
+
 def logsumexp(
     a: Iterable[float],
     b: Iterable[float] | None = None,
@@ -41,10 +51,7 @@ def logsumexp(
     where: Iterable[bool] | None = None,
 ) -> Exact:
     """log(sum(b * exp(alpha * a))) / alpha of one output, the sign of the sum, and the condition number."""
-    elements = [float(x) for x in a]
-    weights = [1.0] * len(elements) if b is None else [float(w) for w in b]
-    there = [True] * len(elements) if where is None else list(where)
-    counts = Counter((x, w) for x, w, is_there in zip(elements, weights, there, strict=True) if is_there)
+    counts = counts_of(a, b, where)
     if initial is not None:
         counts[float(initial), 1.0] += 1
     return logsumexp_of_counts(counts, float(alpha), weighted=b is not None)
@@ -117,6 +124,93 @@ def logsumexp_to(
     if value:
         condition = (moment + (absolute / abs(mpf(alpha)) if weighted else 0)) / abs(total * value)
     return Exact(value, float(mp.sign(total)), condition)
+
+
+def boltzmann(
+    a: Iterable[float], alpha: float = 1.0, b: Iterable[float] | None = None, where: Iterable[bool] | None = None
+) -> Exact:
+    """sum(b * a * exp(alpha * a)) / sum(b * exp(alpha * a)) of one output, and the condition number."""
+    return boltzmann_of_counts(counts_of(a, b, where), float(alpha), weighted=b is not None)
+
+
+def boltzmann_of_counts(counts: Mapping[tuple[float, float], int], alpha: float = 1.0, weighted: bool = False) -> Exact:
+    """As boltzmann, of pairs (a, b) and how often each occurs."""
+    pairs = {(x, w): n for (x, w), n in counts.items() if w != 0}  # an element of weight 0 does not exist
+    if not pairs or alpha != alpha or any(x != x or w != w for x, w in pairs):
+        return Exact(np.nan, 1.0, mpf(0))
+    if abs(alpha) == np.inf:
+        return Exact((max if alpha > 0 else min)(x for x, _ in pairs), 1.0, mpf(0))
+    if alpha == 0:
+        infinities = {x for x, _ in pairs if abs(x) == np.inf}
+        if infinities:
+            return Exact(sum(infinities), 1.0, mpf(0))
+    else:
+        largest, nothing = (np.inf, -np.inf) if alpha > 0 else (-np.inf, np.inf)
+        if all(x == nothing for x, _ in pairs):
+            return Exact(nothing, 1.0, mpf(0))
+        pairs = {(x, w): n for (x, w), n in pairs.items() if x != nothing}
+        if any(x == largest for x, _ in pairs):
+            return Exact(largest, 1.0, mpf(0))
+    if any(abs(w) == np.inf for _, w in pairs):
+        return Exact(np.nan, 1.0, mpf(0))
+    weight: dict[float, int | Fraction] = {}
+    size: dict[float, int | Fraction] = {}
+    for (x, w), n in pairs.items():
+        total = n * Fraction(w) if weighted else n
+        weight[x] = weight.get(x, 0) + total
+        size[x] = size.get(x, 0) + abs(total)
+    if not any(weight.values()):
+        return Exact(np.nan, 1.0, mpf(0))  # 0 / 0
+    bits, exact = 128, None
+    while exact is None:
+        with mp.workprec(bits):
+            exact = boltzmann_to(bits, weight, size, alpha, weighted)
+        bits *= 2
+    return exact
+
+
+def boltzmann_to(
+    bits: int,
+    weight: Mapping[float, int | Fraction],
+    sizes: Mapping[float, int | Fraction],
+    alpha: float,
+    weighted: bool,
+) -> Exact | None:
+    """As boltzmann, of the sum of the weights, and of their absolute values, at each a; None if `bits` are too few.
+
+    The condition number is the larger of sum(|a p (1 + alpha (a - value))|) and sum(|a| p), over |value|, with
+    p = |b| exp(alpha a) / |sum|; plus sum(p |a - value|) / |value| if there are weights.
+    """
+    sharpness = mpf(alpha)
+    elements = {x: mpf(x) for x in weight}
+    top = max(elements[x] * sharpness for x in weight if weight[x])
+    total = moment = magnitude = moments = absolute = mpf(0)
+    parts = []
+    for key, x in elements.items():
+        term = mp.exp(x * sharpness - top)
+        part = size = term * sizes[key].numerator / sizes[key].denominator
+        if weighted:
+            part = term * weight[key].numerator / weight[key].denominator
+        product = part * x
+        total += part
+        moment += product
+        magnitude += abs(part)
+        moments += abs(product)
+        absolute += abs(size * x)
+        parts.append((x, size))
+    enough = mpf(2) ** (-bits // 2)
+    if bits < 5000 and (abs(total) < enough * magnitude or abs(moment) < enough * moments):  # beyond, it is 0
+        return None
+    value = moment / total
+    if not value:
+        return Exact(value, 1.0, mpf("inf"))
+    own = of_weights = mpf(0)
+    for x, size in parts:
+        distance = x - value
+        own += abs(size * x * (1 + sharpness * distance))
+        if weighted:
+            of_weights += abs(size * distance)
+    return Exact(value, 1.0, (max(own, absolute) + of_weights) / abs(total * value))
 
 
 def units(got: Any, exact: Exact, dtype: Any = np.float64) -> float:

@@ -1,8 +1,9 @@
 """Errors, in units of ulp(result) * max(1, condition number), against definitions evaluated in many digits.
 
-A row is a domain, its inputs, and the bound on their errors. The bound is 1 for ordinary data: half a unit is the
-rounding of the result, the rest that of the terms. Where the result is near zero, because maximum and logarithm cancel,
-it is 1.5. ``python tests/test_accuracy.py`` prints the worst errors as a table.
+A row is a function, a domain, its inputs, and the bound on their errors. For logsumexp the bound is 1 for ordinary
+data: half a unit is the rounding of the result, the rest that of the terms. Where the result is near zero, because
+maximum and logarithm cancel, it is 1.5. For boltzmann it is 2, as the errors of terms do not end in a logarithm.
+``python tests/test_accuracy.py`` prints the worst errors as a table.
 """
 
 from collections import Counter
@@ -26,13 +27,14 @@ class Input(NamedTuple):
     keywords: dict[str, Any]
     counts: dict[tuple[float, float], int] | None = None  # the same, where the reference would take too long
 
-    def exact(self) -> reference.Exact:
+    def exact(self, function: str) -> reference.Exact:
         if self.counts is not None:
-            return reference.logsumexp_of_counts(self.counts)
-        return reference.logsumexp(self.a, **self.keywords)
+            return getattr(reference, f"{function}_of_counts")(self.counts)
+        return getattr(reference, function)(self.a, **self.keywords)
 
 
 class Row(NamedTuple):
+    function: str
     domain: str
     inputs: Callable[[], Iterator[Input]]  # the same ones every time
     bound: float
@@ -125,72 +127,108 @@ def millions(sizes: list[int], dtype: Any = np.float64) -> Iterator[Input]:
                 yield Input(np.repeat(values, counts), {}, pairs)  # sorted
 
 
+def boltzmann_of_all_sizes() -> Iterator[Input]:
+    """1 to 20000 elements; every scale, offset and sharpness; none, positive and signed weights."""
+    rng = np.random.default_rng(8)
+    counts = {1: 12, 2: 60, 3: 60, 7: 60, 32: 60, 33: 60, 256: 30, 300: 30, 3000: 6, 20000: 6}
+    for n, count in counts.items():
+        for number in range(count):
+            scale, size = 10 ** rng.uniform(-6, 3), 10 ** rng.uniform(-6, 4)
+            a = rng.choice([0, 1, -1, 1e3, -1e3, 1e6, -1e6]) + scale * rng.normal(size=n)
+            b = (None, rng.random(n), rng.normal(size=n))[number % 3]
+            yield Input(a, {"alpha": size * rng.choice([1, -1])} | ({} if b is None else {"b": b}))
+
+
+def means(dtype: Any = np.float64) -> Iterator[Input]:
+    """Sharpness 0 or next to nothing."""
+    rng = np.random.default_rng(9)
+    for n in (1, 2, 3, 10, 33, 100, 1000):
+        for alpha in (0.0, 1e-300, -1e-12):
+            for b in (None, rng.random(n).astype(dtype), rng.normal(size=n).astype(dtype)):
+                a = (rng.choice([0, 1, -1e6]) + rng.normal(size=n)).astype(dtype)
+                yield Input(a, {"alpha": alpha} | ({} if b is None else {"b": b}))
+
+
 ORDINARY = ["normal", "uniform", "sorted", "reversed"]
+SIZES = [1, 2, 3, 10, 33, 100]
+FEW_SORTS = ["ties", "constant"]
+
+
+def rows(function: str, bound: float) -> list[Row]:
+    """What every function of exponentials has to cope with."""
+    ordinary = partial(offsets_and_scales, ORDINARY, SIZES)
+    few_sorts = partial(offsets_and_scales, FEW_SORTS, [*SIZES, 1000])
+    single = partial(offsets_and_scales, ["normal", "ties"], SIZES, np.float32)
+    return [
+        Row(function, "1 to 100 elements, offsets 0 to ±1e8, scales 1e-3 to 1e3", ordinary, bound),
+        Row(function, "the same, integers with ties, or constant", few_sorts, bound),
+        Row(function, "1000 elements", partial(offsets_and_scales, ["normal"], [1000]), bound),
+        Row(function, "20000 elements", long_rows, bound),
+        Row(function, "1e6 and 1e7 elements", partial(millions, [10**6, 10**7]), bound),
+        Row(function, "alpha from ±1e-6 to ±1e4", alphas, bound),
+        Row(function, "weights", partial(weighted, False), bound),
+        Row(function, "weights of both signs", partial(weighted, True), bound),
+        Row(function, "float32: 1 to 100 elements", single, bound, np.float32),
+        Row(function, "float32: 20000 elements", partial(long_rows, np.float32), bound, np.float32),
+        Row(function, "float32: 1e6 elements", partial(millions, [10**6], np.float32), bound, np.float32),
+        Row(function, "float32: alpha from ±1e-6 to ±1e4", partial(alphas, np.float32), bound, np.float32),
+    ]
+
+
 ROWS = [
-    Row(
-        "1 to 100 elements, offsets 0 to ±1e8, scales 1e-3 to 1e3",
-        partial(offsets_and_scales, ORDINARY, [1, 2, 3, 10, 33, 100]),
-        1,
-    ),
-    Row(
-        "the same, integers with ties, or constant",
-        partial(offsets_and_scales, ["ties", "constant"], [1, 2, 3, 10, 33, 100, 1000]),
-        1,
-    ),
-    Row("1000 elements", partial(offsets_and_scales, ["normal"], [1000]), 1),
-    Row("20000 elements", long_rows, 1),
-    Row("1e6 and 1e7 elements", partial(millions, [10**6, 10**7]), 1),
-    Row("alpha from ±1e-6 to ±1e4", alphas, 1),
-    Row("weights", partial(weighted, False), 1),
-    Row("weights of both signs", partial(weighted, True), 1),
-    Row("[0, -d], d from 1 to 740", one_below_zero, 1.5),
-    Row("sums near 1", sums_near_one, 1.5),
-    Row("with an initial element", with_initial, 1.5),
-    Row(
-        "float32: 1 to 100 elements",
-        partial(offsets_and_scales, ["normal", "ties"], [1, 2, 3, 10, 33, 100], np.float32),
-        1,
-        np.float32,
-    ),
-    Row("float32: 20000 elements", partial(long_rows, np.float32), 1, np.float32),
-    Row("float32: 1e6 elements", partial(millions, [10**6], np.float32), 1, np.float32),
-    Row("float32: alpha from ±1e-6 to ±1e4", partial(alphas, np.float32), 1, np.float32),
-    Row("float32: [0, -d], d from 1 to 100", partial(one_below_zero, np.float32, 100), 1, np.float32),
-    Row("float32: sums near 1", partial(sums_near_one, np.float32), 1, np.float32),
+    *rows("logsumexp", 1),
+    Row("logsumexp", "[0, -d], d from 1 to 740", one_below_zero, 1.5),
+    Row("logsumexp", "sums near 1", sums_near_one, 1.5),
+    Row("logsumexp", "with an initial element", with_initial, 1.5),
+    Row("logsumexp", "float32: [0, -d], d from 1 to 100", partial(one_below_zero, np.float32, 100), 1, np.float32),
+    Row("logsumexp", "float32: sums near 1", partial(sums_near_one, np.float32), 1, np.float32),
+    *rows("boltzmann", 2),
+    Row("boltzmann", "1 to 20000 elements, scales 1e-6 to 1e3, with and without weights", boltzmann_of_all_sizes, 2),
+    Row("boltzmann", "alpha 0, 1e-300, -1e-12", means, 2),
+    Row("boltzmann", "float32: alpha 0, 1e-300, -1e-12", partial(means, np.float32), 2, np.float32),
 ]
 
 
 @cache
 def exact(number: int) -> list[reference.Exact]:
-    return [x.exact() for x in ROWS[number].inputs()]
+    return [x.exact(ROWS[number].function) for x in ROWS[number].inputs()]
+
+
+def value_of(name: str, function: Callable[..., Any], a: Values, **keywords: Any) -> Any:
+    """What a function of this name gives, also where its sum is negative."""
+    return function(a, return_sign=True, **keywords)[0] if name == "logsumexp" else function(a, **keywords)
 
 
 def errors(function: Callable[..., Any], number: int) -> Iterator[tuple[float, str]]:
     """The error of each input of a row, and the input in words."""
     row = ROWS[number]
     for x, right in zip(row.inputs(), exact(number), strict=True):
-        got, _ = function(x.a, return_sign=True, **x.keywords)
+        got = value_of(row.function, function, x.a, **x.keywords)
         assert got.dtype == row.dtype
         words = f"{x.a.size} elements {x.a[:3].tolist()}, {x.keywords}: {got!r}, not {right.value}"
         yield units(got, right, row.dtype), words
 
 
-@pytest.mark.parametrize("number", range(len(ROWS)), ids=[row.domain for row in ROWS])
+@pytest.mark.parametrize("number", range(len(ROWS)), ids=[f"{row.function}, {row.domain}" for row in ROWS])
 def test_error(level: str, number: int) -> None:
-    worst, where = max(errors(csmooth.logsumexp, number))
+    worst, where = max(errors(getattr(csmooth, ROWS[number].function), number))
     assert worst <= ROWS[number].bound, where
 
 
 # The terms of a few elements that are close to each other have errors alike, which add up. How far they do shows only
 # in many rows, too many for the definition in many digits. Extended precision serves: its own error, 2**-64 of the
 # maximum and of the logarithm, is below 0.002 of the units here, also where these two cancel, as then the condition
-# number is as large as what they lose.
+# number is as large as what they lose. So is that of the sums of boltzmann, 16 terms of either sign at most.
 
 FEW = [2, 3, 4, 8, 16]
 
 
-def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tuple[Values, Values, Values, Values]:
-    """Rows, their weights, the error of each, and its bound: 1.5 where logarithm and maximum cancel in part, else 1."""
+def errors_of_many_rows(
+    name: str, function: Callable[..., Any], n: int, what: str
+) -> tuple[Values, Values, Values, Values]:
+    """Rows, their weights, the error of each, and its bound: 1.5 where logarithm and maximum cancel in part, else 1;
+    2 for boltzmann.
+    """
     rng = np.random.default_rng(n)
     rows = 40000
     spread = 10 ** rng.uniform(-3, 1, (rows, 1))
@@ -204,34 +242,61 @@ def errors_of_many_rows(function: Callable[..., Any], n: int, what: str) -> tupl
             a *= 0.03  # a logarithm just above -1, where an ulp is smallest beside the error of the sum
             b *= np.exp(rng.uniform(-1, -0.9, (rows, 1))) / b.sum(axis=1, keepdims=True)
         keywords = {"b": b}
-    got, _ = function(a, axis=1, alpha=alpha, return_sign=True, **keywords)
+    got = value_of(name, function, a, axis=1, alpha=alpha, **keywords)
     scaled = a.astype(np.longdouble) * alpha
     top = scaled.max(axis=1, keepdims=True)
     parts = b * np.exp(scaled - top)
     total = parts.sum(axis=1)
-    logarithm = np.log(total) / alpha
-    exact = top[:, 0] / alpha + logarithm
-    condition = (parts * np.abs(a)).sum(axis=1) / total / np.abs(exact)
-    if "weights" in what:
-        condition += 1 / np.abs(alpha * exact)
+    parts /= total[:, None]
+    absolute = (parts * np.abs(a)).sum(axis=1)
+    if name == "boltzmann":
+        exact = (parts * a).sum(axis=1)
+        distances = a - exact[:, None]
+        condition = np.maximum((parts * np.abs(a * (1 + alpha * distances))).sum(axis=1), absolute)
+        of_weights = (parts * np.abs(distances)).sum(axis=1)
+        bound = np.full(rows, 2.0)
+    else:
+        logarithm = np.log(total) / alpha
+        exact = top[:, 0] / alpha + logarithm
+        condition, of_weights = absolute, 1 / np.abs(alpha)
+        bound = np.where(np.abs(exact) < np.abs(logarithm), 1.5, 1)
+    condition = (condition + of_weights * ("weights" in what)) / np.abs(exact)
     ulp = np.spacing(np.abs(exact.astype(np.float64)))
     units = np.abs(got - exact) / ulp / np.maximum(1, condition)
-    return a, b, units.astype(np.float64), np.where(np.abs(exact) < np.abs(logarithm), 1.5, 1)
+    return a, b, units.astype(np.float64), bound
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble has no more digits than double here")
 @pytest.mark.parametrize("what", ["nothing else", "alpha", "negative alpha", "weights", "weights near 1/e"])
-def test_error_of_many_rows(level: str, what: str) -> None:
+@pytest.mark.parametrize("name", ["logsumexp", "boltzmann"])
+def test_error_of_many_rows(level: str, name: str, what: str) -> None:
     wrong = []
     for n in FEW:
-        a, b, error, bound = errors_of_many_rows(csmooth.logsumexp, n, what)
+        a, b, error, bound = errors_of_many_rows(name, getattr(csmooth, name), n, what)
         worst = int(np.argmax(error / bound))
         if error[worst] > bound[worst] + 0.002:
             wrong.append(f"{error[worst]:.3f}, not {bound[worst]}: {a[worst].tolist()}, b={b[worst].tolist()}")
     assert not wrong, "\n".join(wrong)
 
 
-def of_scipy(a: Values, *, b: Any = None, alpha: float = 1.0, initial: float | None = None, **keywords: Any) -> Any:
+def boltzmann_among_many(a: Values, *, axis: int, alpha: float = 1.0, b: Values | None = None) -> Any:
+    """boltzmann of rows with 40 more elements, which count for nothing."""
+    a = np.pad(a, ((0, 0), (0, 40)), constant_values=-np.copysign(np.inf, alpha))
+    b = None if b is None else np.pad(b, ((0, 0), (0, 40)), constant_values=1.0)
+    return csmooth.boltzmann(a, axis=axis, alpha=alpha, b=b)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble has no more digits than double here")
+@pytest.mark.parametrize("what", ["nothing else", "alpha", "negative alpha", "weights"])
+def test_error_of_few_among_many(level: str, what: str) -> None:
+    """A block of more than 32 elements is summed in another way, and errors do not average out here either."""
+    worst = [errors_of_many_rows("boltzmann", boltzmann_among_many, n, what)[2].max() for n in (2, 3)]
+    assert max(worst) <= 2
+
+
+def logsumexp_of_scipy(
+    a: Values, *, b: Any = None, alpha: float = 1.0, initial: float | None = None, **keywords: Any
+) -> Any:
     """SciPy's function, with what it lacks written as its users must."""
     with np.errstate(all="ignore"):
         if initial is not None:
@@ -241,19 +306,37 @@ def of_scipy(a: Values, *, b: Any = None, alpha: float = 1.0, initial: float | N
         return value / alpha, sign
 
 
+def boltzmann_of_scipy(a: Values, *, b: Any = None, alpha: float = 1.0, axis: int | None = None) -> Any:
+    """The mean under SciPy's softmax."""
+    with np.errstate(all="ignore"):
+        weights = scipy.special.softmax(a.dtype.type(alpha) * a, axis=axis)
+        return np.average(a, axis=axis, weights=weights if b is None else b * weights)
+
+
+PEERS = {"logsumexp": logsumexp_of_scipy, "boltzmann": boltzmann_of_scipy}
+
+
 def worst_errors() -> str:
     """The largest error of each row as a Markdown table, with SciPy's beside it."""
-    lines = ["| domain | inputs | bound | csmooth | SciPy |", "|---|---|---|---|---|"]
+    lines = ["| function | domain | inputs | bound | csmooth | SciPy |", "|---|---|---|---|---|---|"]
+
+    def add(name: str, domain: str, inputs: int, bound: float, worst: list[float]) -> None:
+        lines.append(f"| {name} | {domain} | {inputs} | {bound} | {worst[0]:.2f} | {worst[1]:.3g} |")
+
+    contenders = {name: (getattr(csmooth, name), peer) for name, peer in PEERS.items()}
     for number, row in enumerate(ROWS):
-        ours, theirs = (max(errors(function, number))[0] for function in (csmooth.logsumexp, of_scipy))
-        lines.append(f"| {row.domain} | {len(exact(number))} | {row.bound} | {ours:.2f} | {theirs:.3g} |")
-    for near_zero in (False, True):
+        worst = [max(errors(function, number))[0] for function in contenders[row.function]]
+        add(row.function, row.domain, len(exact(number)), row.bound, worst)
+    for name, domain, bound in [
+        ("logsumexp", "2 to 16 close elements", 1),
+        ("logsumexp", "2 to 16 close elements, logarithm and maximum cancelling", 1.5),
+        ("boltzmann", "2 to 16 close elements", 2),
+    ]:
         worst = []
-        for function in (csmooth.logsumexp, of_scipy):
-            results = [errors_of_many_rows(function, n, "nothing else")[2:] for n in FEW]
-            worst.append(max(error[(bound > 1) == near_zero].max() for error, bound in results))
-        domain = "2 to 16 close elements" + ", logarithm and maximum cancelling" * near_zero
-        lines.append(f"| {domain} | 200000 | {1.5 if near_zero else 1} | {worst[0]:.2f} | {worst[1]:.3g} |")
+        for function in contenders[name]:
+            results = [errors_of_many_rows(name, function, n, "nothing else")[2:] for n in FEW]
+            worst.append(max(error[bounds == bound].max() for error, bounds in results))
+        add(name, domain, 200000, bound, worst)
     return "\n".join(lines)
 
 

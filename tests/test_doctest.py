@@ -1,15 +1,25 @@
-"""The examples in the documentation give what they show."""
+"""The examples in docstrings give what they show."""
 
 import doctest
-from types import ModuleType
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from csmooth import _duality, _reductions, _softmax
+import csmooth
+
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (csmooth, csmooth.grad, csmooth.hvp)
+    for name in module.__all__
+    if callable(getattr(module, name))
+}
 
 
-@pytest.mark.parametrize("module", [_duality, _reductions, _softmax], ids=lambda module: module.__name__)
-def test_examples(module: ModuleType) -> None:
-    failed, attempted = doctest.testmod(module)
-    assert attempted > 0
-    assert failed == 0
+@pytest.mark.parametrize("function", PUBLIC.values(), ids=PUBLIC)
+def test_examples(function: Callable[..., Any]) -> None:
+    runner = doctest.DocTestRunner()
+    for examples in doctest.DocTestFinder(recurse=False).find(function, function.__name__):
+        runner.run(examples)
+    assert runner.tries > 0
+    assert runner.failures == 0

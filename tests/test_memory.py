@@ -10,23 +10,31 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from csmooth import conjugate, log_softmax, logsumexp, logsumexp_bounds, softmax
+import csmooth
+from csmooth import conjugate, log_softmax, logsumexp_bounds, softmax
 
 MIB = 2**20
 LIMIT = MIB
 SIZE = int(os.environ.get("CSMOOTH_TEST_MIB", "64")) * MIB
 
+FUNCTIONS = ["logsumexp", "logmeanexp", "boltzmann", "pnorm", "pmean"]
+
 Call = Callable[[], Any]
 
 
-def calls(size: int) -> dict[str, Call]:
+def calls_of(name: str, size: int) -> dict[str, Call]:
     """Calls that read an array of that many bytes, in all layouts; results are far smaller, or go to an `out`."""
+    function = getattr(csmooth, name)
+    parameter = "p" if name in ("pnorm", "pmean") else "alpha"
+    if name == "pmean":
+        function = partial(function, p=3.5)
     memory = np.full(size // 8, 1.0)
     table = memory.reshape(-1, 1024)  # its columns are long
     cube = memory.reshape(64, -1, 128)
@@ -38,68 +46,62 @@ def calls(size: int) -> dict[str, Call]:
     unaligned = memory.view(np.uint8)[1 : 1 - 8].view(np.float64)[: (memory.size - 1) // 1024 * 1024].reshape(-1, 1024)
     shapes = [len(table), (len(table), 128), (size // 64, 1)]
     short_out, long_out, column_out = (np.full(shape, 0.0) for shape in shapes)
-    return {
-        "C": lambda: logsumexp(table),
-        "C, axis 0": lambda: logsumexp(table, axis=0),
-        "C, axis 1": lambda: logsumexp(table, axis=1),
-        "Fortran": lambda: logsumexp(table.T),
-        "Fortran, axis 0": lambda: logsumexp(table.T, axis=0),
-        "Fortran, axis 1": lambda: logsumexp(table.T, axis=1),
-        "one axis": lambda: logsumexp(memory, axis=0),
-        "gaps": lambda: logsumexp(table[:, ::2]),
-        "gaps, axis 0": lambda: logsumexp(table[::3, ::2], axis=0),
-        "gaps, axis 1": lambda: logsumexp(table[::3, ::2], axis=1),
-        "reversed": lambda: logsumexp(memory[::-1]),
-        "reversed, axis 0": lambda: logsumexp(table[::-1, ::-1], axis=0),
-        "reversed, axis 1": lambda: logsumexp(table[::-1, ::-1], axis=1),
-        "big-endian": lambda: logsumexp(table.view(table.dtype.newbyteorder())),
-        "big-endian, axis 0": lambda: logsumexp(table.view(table.dtype.newbyteorder()), axis=0),
-        "unaligned": lambda: logsumexp(unaligned),
-        "unaligned, axis 0": lambda: logsumexp(unaligned, axis=0),
-        "float32": lambda: logsumexp(single),
-        "float32, axis 0": lambda: logsumexp(single, axis=0),
-        "float32, axis 1": lambda: logsumexp(single, axis=1),
-        "int64": lambda: logsumexp(integers),
-        "int64, axis 0": lambda: logsumexp(integers, axis=0),
-        "bool": lambda: logsumexp(mask, axis=0),
-        "first and last of three axes": lambda: logsumexp(cube, axis=(0, 2)),
-        "middle of three axes": lambda: logsumexp(cube, axis=1),
-        "first two of three axes": lambda: logsumexp(cube, axis=(0, 1), keepdims=True),
-        "broadcast": lambda: logsumexp(np.broadcast_to(memory[:1024], (size // 1024, 1024)), axis=0),
-        "b": lambda: logsumexp(table, b=table),
-        "b, axis 0": lambda: logsumexp(table, b=table, axis=0, return_sign=True),
-        "b of one row": lambda: logsumexp(table, b=table[0], axis=1),
-        "b of another dtype": lambda: logsumexp(table, b=integers, axis=0),
-        "b of bool": lambda: logsumexp(table, b=mask, axis=1),
-        "cancelling b": lambda: logsumexp(table, b=np.broadcast_to([1.0, -1.0] * 512, table.shape)),
-        "where": lambda: logsumexp(table, where=mask),
-        "where, axis 0": lambda: logsumexp(table, where=mask, axis=0),
-        "where of one column": lambda: logsumexp(table, where=mask[:, :1], axis=0),
-        "masked": lambda: logsumexp(masked),
-        "masked, axis 0": lambda: logsumexp(masked, axis=0),
-        "masked, axis 1": lambda: logsumexp(masked, axis=1),
-        "masked and where": lambda: logsumexp(masked, where=mask, axis=1),
-        "masked b": lambda: logsumexp(table, b=masked, axis=0),
-        "masked a and b": lambda: logsumexp(masked, b=masked.T[::-1].T, axis=0),
-        "alpha": lambda: logsumexp(table, axis=1, alpha=-3.0),
-        "alpha of each row": lambda: logsumexp(table, axis=1, alpha=table[:, :1]),
-        "initial": lambda: logsumexp(table, axis=0, initial=0.0),
-        "out": lambda: discard(logsumexp(table, axis=1, out=short_out)),
-        "out, many": lambda: discard(logsumexp(memory.reshape(len(table), 128, 8), axis=2, out=long_out)),
-        "out and keepdims": lambda: discard(logsumexp(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out)),
-        "out inside a": lambda: discard(logsumexp(table, axis=0, out=table[0])),
-        "bounds": lambda: logsumexp_bounds(table, axis=1),
-        "bounds, masked": lambda: logsumexp_bounds(masked, axis=0),
-        "conjugate": lambda: conjugate(table.T),
-        "conjugate, axis 0": lambda: conjugate(table, axis=0),
-        "conjugate, axis 1": lambda: conjugate(table, axis=1),
-        "conjugate, first and last of three axes": lambda: conjugate(cube, axis=(0, 2)),
-        "conjugate, short rows": lambda: conjugate(memory.reshape(-1, 8), axis=1),
-        "conjugate, float32": lambda: conjugate(single, axis=0),
-        "conjugate, masked": lambda: conjugate(masked, axis=0),
-        **calls_of_map(softmax, table, mask),
-        **calls_of_map(log_softmax, table, mask),
+    calls = {
+        "C": lambda: function(table),
+        "C, axis 0": lambda: function(table, axis=0),
+        "C, axis 1": lambda: function(table, axis=1),
+        "Fortran": lambda: function(table.T),
+        "Fortran, axis 0": lambda: function(table.T, axis=0),
+        "Fortran, axis 1": lambda: function(table.T, axis=1),
+        "one axis": lambda: function(memory, axis=0),
+        "gaps": lambda: function(table[:, ::2]),
+        "gaps, axis 0": lambda: function(table[::3, ::2], axis=0),
+        "gaps, axis 1": lambda: function(table[::3, ::2], axis=1),
+        "reversed": lambda: function(memory[::-1]),
+        "reversed, axis 0": lambda: function(table[::-1, ::-1], axis=0),
+        "reversed, axis 1": lambda: function(table[::-1, ::-1], axis=1),
+        "big-endian": lambda: function(table.view(table.dtype.newbyteorder())),
+        "big-endian, axis 0": lambda: function(table.view(table.dtype.newbyteorder()), axis=0),
+        "unaligned": lambda: function(unaligned),
+        "unaligned, axis 0": lambda: function(unaligned, axis=0),
+        "float32": lambda: function(single),
+        "float32, axis 0": lambda: function(single, axis=0),
+        "float32, axis 1": lambda: function(single, axis=1),
+        "int64": lambda: function(integers),
+        "int64, axis 0": lambda: function(integers, axis=0),
+        "bool": lambda: function(mask, axis=0),
+        "first and last of three axes": lambda: function(cube, axis=(0, 2)),
+        "middle of three axes": lambda: function(cube, axis=1),
+        "first two of three axes": lambda: function(cube, axis=(0, 1), keepdims=True),
+        "broadcast": lambda: function(np.broadcast_to(memory[:1024], (size // 1024, 1024)), axis=0),
+        "b": lambda: function(table, b=table),
+        "b, axis 0": lambda: function(table, b=table, axis=0),
+        "b of one row": lambda: function(table, b=table[0], axis=1),
+        "b of another dtype": lambda: function(table, b=integers, axis=0),
+        "b of bool": lambda: function(table, b=mask, axis=1),
+        "cancelling b": lambda: function(table, b=np.broadcast_to([1.0, -1.0] * 512, table.shape)),
+        "where": lambda: function(table, where=mask),
+        "where, axis 0": lambda: function(table, where=mask, axis=0),
+        "where of one column": lambda: function(table, where=mask[:, :1], axis=0),
+        "masked": lambda: function(masked),
+        "masked, axis 0": lambda: function(masked, axis=0),
+        "masked, axis 1": lambda: function(masked, axis=1),
+        "masked and where": lambda: function(masked, where=mask, axis=1),
+        "masked b": lambda: function(table, b=masked, axis=0),
+        "masked a and b": lambda: function(masked, b=masked.T[::-1].T, axis=0),
+        "alpha": lambda: function(table, axis=1, **{parameter: -3.0}),
+        "alpha of each row": lambda: function(table, axis=1, **{parameter: table[:, :1]}),
+        "out": lambda: discard(function(table, axis=1, out=short_out)),
+        "out, many": lambda: discard(function(memory.reshape(len(table), 128, 8), axis=2, out=long_out)),
+        "out and keepdims": lambda: discard(function(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out)),
+        "out inside a": lambda: discard(function(table, axis=0, out=table[0])),
     }
+    if name == "logsumexp":
+        calls["sign"] = lambda: function(table, b=table, axis=0, return_sign=True)
+        calls["initial"] = lambda: function(table, axis=0, initial=0.0)
+    else:
+        calls["nothing left"] = lambda: function(table, axis=1, where=mask[:, :1])
+    return {f"{name}, {call}": calls[call] for call in calls}
 
 
 def calls_of_map(function: Callable[..., Any], table: np.ndarray, mask: np.ndarray) -> dict[str, Call]:
@@ -129,6 +131,32 @@ def calls_of_map(function: Callable[..., Any], table: np.ndarray, mask: np.ndarr
     named["new"] = lambda: function(table, axis=1)
     named["new, masked"] = lambda: function(masked, axis=0)
     return {f"{function.__name__}, {name}": call for name, call in named.items()}
+
+
+def calls_of_duality(size: int) -> dict[str, Call]:
+    memory = np.full(size // 8, 1.0)
+    table, cube, single = memory.reshape(-1, 1024), memory.reshape(64, -1, 128), memory.view(np.float32)
+    masked = np.ma.array(table, mask=np.zeros(table.shape, bool), copy=False)
+    return {
+        "bounds": lambda: logsumexp_bounds(table, axis=1),
+        "bounds, masked": lambda: logsumexp_bounds(masked, axis=0),
+        "conjugate": lambda: conjugate(table.T),
+        "conjugate, axis 0": lambda: conjugate(table, axis=0),
+        "conjugate, axis 1": lambda: conjugate(table, axis=1),
+        "conjugate, first and last of three axes": lambda: conjugate(cube, axis=(0, 2)),
+        "conjugate, short rows": lambda: conjugate(memory.reshape(-1, 8), axis=1),
+        "conjugate, float32": lambda: conjugate(single.reshape(-1, 2048), axis=0),
+        "conjugate, masked": lambda: conjugate(masked, axis=0),
+    }
+
+
+def calls(size: int) -> dict[str, Call]:
+    reductions = {key: call for name in FUNCTIONS for key, call in calls_of(name, size).items()}
+    table = np.full(size // 8, 1.0).reshape(-1, 1024)
+    mask = np.zeros(table.shape, bool)
+    mask[:, ::3] = True
+    maps = {**calls_of_map(softmax, table, mask), **calls_of_map(log_softmax, table, mask)}
+    return reductions | maps | calls_of_duality(size)
 
 
 def discard(result: Any) -> None:

@@ -193,9 +193,9 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
 
 cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled,
                                 bint factor, vector excess) noexcept nogil:
-    """As exp2_terms, but in one piece: 0.7 units of 2**-53, or 1 without the factor.
+    """As exp2_terms, but in one piece: 0.7 units of 2**-53.  Without the factor the table needs its residue.
 
-    Without, it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own. With the factor it
+    Then it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own. With the factor it
     is multiplied by 1 + excess, which may be 2**-50 at most.
     """
     cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), q
@@ -209,7 +209,7 @@ cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vect
     q = vfma(q, f, vset(0.6931471805599457))
     if factor:
         return vfma(power, vfma(f, q, excess), power)
-    return vfma(vmul(power, f), q, power)
+    return vfma(power, vfma(f, q, vpick(EXP2_RESIDUE, k)), power)
 
 
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:

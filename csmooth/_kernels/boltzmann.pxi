@@ -47,7 +47,7 @@ cdef bint boltzmann_short(const void* parameters, const Block* a, Py_ssize_t vec
     cdef const Parameters* p = <const Parameters*>parameters
     cdef State s[VECTORS]
     cdef Py_ssize_t j
-    if not few_states(s, p, a, vectors, any_scaled(p, vectors), MOMENTS):
+    if not few_states(s, p, a, vectors, any_scaled(p, vectors), MOMENTS | CLOSE):
         return False
     for j in range(vectors):
         vstore(values + WIDTH*j, mean_of(&s[j], &p[j]))

@@ -15,7 +15,8 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
 (c) Where abs(x * scale) >= 2**46 a double cannot hold x * scale to 1/16.  There the offset is the maximum and
     the exponent 0.  Moving the offset rounds, harmlessly: next to such x, terms change by that when x is rounded.
 (d) A block's moment is taken about its centre, the element nearest to 0: so it loses no digits where elements are
-    alike, and errs by at most twice as much as one about 0. In the state it is about 0; the second double sees to that.
+    alike, and differences from it are exact. In the state it is about 0; the second double sees to that. At most LANES
+    elements, and all for gradients, have their moment about 0 at once, as the sum of two doubles.
 (e) Near 0, where abs(x * scale) <= 0.49, exp(alpha * x) is 1 + alpha * x + curve. The weights of these elements are
     summed, and their lines, weight * x, about a centre as in (d), which are all that counts if alpha is tiny. Far
     elements have only a curve, their exponential. So the rounding errors of curves are small beside alpha * x, and the
@@ -138,7 +139,10 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.scale = p.scale
     r.scale_error = p.scale_error
     r.shift = vsub(vset(ROUND_16TH + bias), s.exponent)
-    r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), vset(LOWEST if minded & MOMENTS else -DOUBLE_MAX))
+    r.low = vset(-DOUBLE_MAX)
+    if minded & MOMENTS:                # unless all lie below
+        r.low = vselect(vless(s.maximum, vset(LOWEST)), r.low, vset(LOWEST))
+    r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), r.low)
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
     r.near = r.one = vset(0.0)
     if minded & MEANS:
@@ -280,18 +284,16 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         if minded & WEIGHTED:
             power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
         if minded & SHIFTED:
-            t = vmax(vset(LOWEST), x)
+            t = vselect(vless(vset(-INFINITY), x), x, vset(LOWEST))
         if minded & SCALED:             # nothing vanishes where the scale is 0
             t = vselect(vequal(r.scale, vset(0.0)), x, t)
         if minded & WEIGHTED:
             t = vselect(vequal(power, vset(0.0)), vset(0.0), t)
         if minded & CLOSE:
-            distance = two_sum(t, vsub(vset(0.0), r.centre), &product_error)
-            product = vmul(power, distance)
-            product_error = vfma(power, product_error, vfma1(power, distance, vsub(vset(0.0), product)))
+            product = vmul(power, t)
             add_to(sums, smalls, power)
             add_to(sides, means, product)
-            means[0] = vadd(means[0], product_error)
+            means[0] = vadd(means[0], vfma1(power, t, vsub(vset(0.0), product)))
             return
         sums[0] = vadd(sums[0], power)
         sides[0] = vfma(power, vsub(t, r.centre), sides[0])
@@ -343,9 +345,13 @@ cdef inline void add_sums(State* s, vector total, vector total_error, vector sid
 
 
 cdef inline vector centre_of(vector maximum, vector nearest) noexcept nogil:
-    """The element nearest to 0, of which `nearest` is minus the absolute value; 0 if all are infinite."""
+    """The element nearest to 0, of which `nearest` is minus the absolute value; 0 if all are infinite.
+
+    It is cut to 11 bits, so that differences are as small, nearly, and exact: multiples of an element's last bit, less
+    than the element, of the same sign and less than 2**42 times the centre.
+    """
     cdef vector centre = vselect(vless(maximum, vset(0.0)), nearest, vsub(vset(0.0), nearest))
-    return vselect(vless(vset(-INFINITY), nearest), centre, vset(0.0))
+    return vselect(vless(vset(-INFINITY), nearest), vshl(vshr(centre, 42), 42), vset(0.0))
 
 
 cdef inline vector centre_of_line(vector near, vector maximum, vector opposite) noexcept nogil:
@@ -482,8 +488,16 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef bint few = not minded & AHEAD and rows + (tail != NULL) <= 1
     cdef vector initial = vset(CLOSE_START if minded & CLOSE and not minded & MOMENTS and not few else 0.0)
     r.centre = centre
-    if few and minded & MEANS:
+    if few and minded & MEANS or minded & MOMENTS and minded & CLOSE:
         r.centre = vset(0.0)            # exact sums are better off without
+    if few and minded & MOMENTS:
+        r.centre = vset(0.0)
+        for j in range(VECTORS):
+            sums[j] = smalls[j] = sides[j] = means[j] = vset(0.0)
+            add_term(vload((x if tail == NULL else tail) + WIDTH*j), w + WIDTH*j, &r, &sums[j], &smalls[j], &sides[j],
+                     &means[j], VECTORS, minded | CLOSE)
+        add_few_lanes(s, p, sums, smalls, sides, means, count, &r, minded | CLOSE)
+        return
     for j in range(VECTORS):
         sums[j] = initial
         smalls[j] = sides[j] = vset(0.0)
@@ -676,11 +690,11 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     cdef State* t
     cdef Py_ssize_t i, j, k, lane, part
     if a.rows <= LANES:
-        add_few_rows(s, p, a, centre, vectors, False, minded if minded & MOMENTS else minded & ~CLOSE)
+        add_few_rows(s, p, a, vectors, False, minded | CLOSE if minded & MOMENTS else minded & ~CLOSE)
         return
     for j in range(vectors):
         r[j] = reference_of(state(s, j, minded), &p[j], minded)
-        r[j].centre = centre[j]
+        r[j].centre = vset(0.0) if minded & MOMENTS and minded & CLOSE else centre[j]
         count[j] = vset(0.0)
     for i in range(LANES):
         for j in range(vectors):
@@ -739,8 +753,8 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
         add_to(&t.side, &t.side_error, count[j] if counts else sides[j])
 
 
-cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, const vector* centre, Py_ssize_t vectors,
-                              bint first, int minded) noexcept nogil:
+cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, Py_ssize_t vectors, bint first,
+                              int minded) noexcept nogil:
     """Adds a block of at most LANES rows."""
     cdef vector mean[MEANS_SUMMED]
     cdef vector power, small, side, zero = vset(0.0)
@@ -749,7 +763,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, con
     cdef Py_ssize_t i, j, k, part
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
-        r.centre = zero if minded & MEANS else centre[j]
+        r.centre = zero
         few = no_few(&p[j], minded)
         for i in range(a.rows):
             k = a.stride*i + WIDTH*j
@@ -813,19 +827,16 @@ cdef inline bint few_states(State* s, const Parameters* p, const Block* a, Py_ss
 
     Does nothing and returns false where an element is so large that the reference needs an offset.
     """
-    cdef vector centre[VECTORS]
-    cdef vector maximum, other
+    cdef vector unused
     cdef Py_ssize_t j
     for j in range(vectors):
-        maximum = scan_column(a, WIDTH*j, &other, minded)
-        centre[j] = centre_of(maximum, other)
-        s[j] = state_at(maximum, &p[j])
+        s[j] = state_at(scan_column(a, WIDTH*j, &unused, 0), &p[j])
         if vany(vless(vset(0.0), absolute(s[j].offset))):
             return False
     if scaled:
-        add_few_rows(s, p, a, centre, vectors, True, minded | SCALED)
+        add_few_rows(s, p, a, vectors, True, minded | SCALED)
     else:
-        add_few_rows(s, p, a, centre, vectors, True, minded)
+        add_few_rows(s, p, a, vectors, True, minded)
     return True
 
 

@@ -266,7 +266,7 @@ cdef void power_gradient(void* map, const void* state, const void* parameters) n
     g.mean = p.mean
     g.inverse = vdiv(one, value)
     g.weight = vdiv(one, s.weight) if p.mean else one
-    g.infinite = vselect(vequal(value, infinity), vdiv(one, g.scale), vmul(zero, vselect(vless(value, infinity), one, value)))
+    g.infinite = vselect(vless(value, infinity), zero, vselect(vequal(value, infinity), vdiv(one, g.scale), value))
     g.known = vselect(vequal(value, value), zero, value)
     g.is_known = vselect(vless(vmul(zero, value), one), vselect(vequal(value, zero), one, zero), one)
 

@@ -66,7 +66,10 @@ cdef inline vector log1p_less(vector m, vector m_error) noexcept nogil:
 
 cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, vector line, vector line_error,
                                      vector weight, vector weight_error, vmask* holds, vector* rest) noexcept nogil:
-    """The result, in double-double, where it `holds`: for a mean of exp(alpha * x) - 1 from -3/4 to 1. Takes the mean of the lines."""
+    """The result, in double-double, where it `holds`: for a mean of exp(alpha * x) - 1 from -3/4 to 1.
+
+    Takes the mean of the lines.
+    """
     cdef const State* s = &m.state
     cdef vector zero = vset(0.0), unit, curve, curve_error, mean, mean_error, error
     unit = vdiv(exp2_down(vselect(vless(s.exponent, zero), s.exponent, zero)), one_of(s))   # 2**exponent, or infinite

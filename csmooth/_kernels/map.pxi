@@ -81,8 +81,9 @@ cdef void unpack(const Problem* p, const double* source, Py_ssize_t row_step, Py
         j = 0
         while j < columns:
             width = min(columns - j, run_length(&p.outer, output + j))
-            spread_as(p.operands[RESULTS].kind, address(p, RESULTS, output + j, element + i), last_stride(&p.inner, RESULTS),
-                      last_stride(&p.outer, RESULTS), source + i*row_step + j, row_step, run, width)
+            spread_as(p.operands[RESULTS].kind, address(p, RESULTS, output + j, element + i),
+                      last_stride(&p.inner, RESULTS), last_stride(&p.outer, RESULTS), source + i*row_step + j, row_step,
+                      run, width)
             j += width
         i += run
 
