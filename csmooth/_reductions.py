@@ -471,23 +471,28 @@ def reduce(
     out: NDArray[Any],
     sign: NDArray[Any] | None = None,
 ) -> None:
-    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks."""
+    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks; a NaN parameter gives NaN."""
     if into.plain:
         _plain.reduce(kernel, into, parameter, initial, out, sign)
-        return
-    kernels.reduce(
-        kernel,
-        len(into.kept),
-        into.a,
-        into.weights,
-        into.where,
-        into.mask,
-        into.weights_mask,
-        parameter,
-        initial,
-        out,
-        sign,
-    )
+    else:
+        kernels.reduce(
+            kernel,
+            len(into.kept),
+            into.a,
+            into.weights,
+            into.where,
+            into.mask,
+            into.weights_mask,
+            parameter,
+            initial,
+            out,
+            sign,
+        )
+    if type(parameter) is not float or parameter != parameter:
+        unknown = np.isnan(parameter)
+        out[unknown] = np.nan
+        if sign is not None:
+            sign[unknown] = np.nan
 
 
 def left_empty(into: _arrays.Operands, initial: float | np.floating | None) -> NDArray[np.bool_] | None:

@@ -109,13 +109,16 @@ cdef inline vector logmean_of(const MeanState* m, const Parameters* p) noexcept 
     value = logmean_elsewhere(m, p, weight, weight_error)
     near_zero = logmean_near_zero(m, p, line, line_error, weight, weight_error, &small)
     value = vselect(small, near_zero, value)
-    # An infinite maximum is the result, unless weights make the mean negative or 0 / 0.
-    near_zero = vselect(vless(vdiv(s.sum, weight), zero), vset(NAN), vadd(s.maximum, vmul(zero, vdiv(zero, weight))))
+    # An infinite maximum is the result, unless weights make the mean negative or a difference of infinities.
+    near_zero = vselect(vless(zero, vdiv(s.sum, weight)), s.maximum, vset(NAN))
+    near_zero = vselect(vequal(s.maximum, infinity), near_zero, s.maximum)
     value = vselect(vless(absolute(s.maximum), infinity), value, near_zero)
+    value = vselect(vequal(weight, zero), vset(NAN), value)
     value = vselect(vequal(p.alpha, infinity), s.maximum, value)
     value = vselect(vequal(s.sum, s.sum), value, s.sum)
     # For alpha = 0, the mean
-    value = vselect(vequal(p.alpha, zero), joined(line, line_error), value)
+    line = vselect(vequal(weight, zero), vset(NAN), joined(line, line_error))
+    value = vselect(vequal(p.alpha, zero), line, value)
     if not p.weighted:
         value = vselect(vless(s.maximum, value), s.maximum, value)
         value = vselect(vless(value, vsub(zero, m.opposite)), vsub(zero, m.opposite), value)
@@ -139,6 +142,7 @@ cdef void logmeanexp_finish(const void* states, const void* parameters, Py_ssize
         size = vadd(vadd(absolute(s.sum), absolute(m[j].line)), vadd(absolute(m[j].near), absolute(m[j].far)))
         cancelled = vadd(absolute(s.sum), vmul(absolute(m[j].near), one_of(s)))
         cancelled = vselect(vequal(cancelled, vset(0.0)), s.maximum, vset(NAN))
+        cancelled = vselect(vequal(vadd(m[j].near, m[j].far), vset(0.0)), vset(NAN), cancelled)
         cancelled = vselect(vless(size, infinity), cancelled, infinity)
         vstore(lost + WIDTH*j, vselect(vless(absolute(s.maximum), infinity), cancelled, vset(NAN)))
 
