@@ -322,7 +322,7 @@ def moments(a: np.ndarray, b: np.ndarray | None, function: Any = lambda x: x) ->
     return [function(exactly(v)) for v in a], w, mp.fsum(w)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 200])
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 100])
 @pytest.mark.parametrize("offset", [0, 1, -30, 1e4])
 @pytest.mark.parametrize("scale", [1e-3, 1, 30])
 @pytest.mark.parametrize("alpha", ["1", "-2.5", "0.1", "1e-12", "-1e-300", "0"])
@@ -350,7 +350,7 @@ def test_error_of_longdouble_logmeanexp(n: int, offset: float, scale: float, alp
 POWERS = ["1", "2", "3", "2.3", "40", "1e30", "0.5", "0.1", "-1", "-2.3", "-0.1"]
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 200])
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 100])
 @pytest.mark.parametrize("scale", [1e-3, 1, 30])
 @pytest.mark.parametrize("p", [*POWERS, "1e-8", "-1e-300", "0"])
 def test_error_of_longdouble_powers(n: int, scale: float, p: str) -> None:
@@ -362,7 +362,7 @@ def test_error_of_longdouble_powers(n: int, scale: float, p: str) -> None:
     """
     rng = np.random.default_rng(n)
     power = LONG(p)
-    for offset in (0, 1, 1e4):
+    for offset in (0, 1):
         a = abs(rng.normal(size=n).astype(LONG) * scale + offset + rng.normal(size=n).astype(LONG) / 2**58)
         for b in (None, rng.uniform(size=n).astype(LONG)):
             bound = 2 if b is None else 3
@@ -479,7 +479,7 @@ def test_longdouble_means_what_the_kernels_mean(alpha: float) -> None:
 
 def test_longdouble_means_are_those_of_the_kernels() -> None:
     """For alpha = 0, also where weights add up to 0."""
-    for b in WEIGHTS[::2]:
+    for b in WEIGHTS[::5]:
         for function in (boltzmann, logmeanexp):
             got, want = (function(a, alpha=0.0, axis=1, b=b) for a in (SPECIAL.astype(LONG), SPECIAL))
             assert alike(got, want), (function, b)
@@ -488,7 +488,7 @@ def test_longdouble_means_are_those_of_the_kernels() -> None:
 @pytest.mark.parametrize("p", [1.0, 2.0, 0.5, 2.5, -1.0, -0.3, 1e-3, 0.0, INF, -INF, NAN])
 def test_longdouble_powers_mean_what_the_kernels_mean(p: float) -> None:
     """But where powers are infinite, and weights negative; or weights are infinite, and elements or p negative."""
-    for b in WEIGHTS[:: 5 if p == 2 else 11]:
+    for b in WEIGHTS[:: 11 if p == 2 else 23]:
         rows = SPECIAL
         if b is not None and not np.isinf(p):
             negative = any(w < 0 for w in b)
