@@ -28,8 +28,8 @@ def logsumexp_bounds(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out, and not counted.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out, and not counted.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     alpha : float or array_like, optional
@@ -38,15 +38,15 @@ def logsumexp_bounds(
 
     Returns
     -------
-    lower, upper : float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes; float32 if `a` is, else float64. Equal where one element is
+    lower, upper : scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of its dtype; float64 for integers. Equal where one element is
         reduced, or where the maximum is infinite; both are -inf (inf for negative `alpha`) where none is, and NaN for
         NaN. For arrays with a mask, masked arrays, masked where no element was left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported).
+        For a dtype that is not listed above.
     ValueError
         For `alpha` equal to 0, or of a shape that does not broadcast.
     numpy.exceptions.AxisError
@@ -119,23 +119,23 @@ def conjugate(p: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     Parameters
     ----------
     p : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out.
+        float64, float32, float16, bfloat16, longdouble, integers or bool, of any shape, strides and byte order. Masked
+        elements of a masked array are left out.
     axis : None, int or tuple of int, optional
         The axes that are reduced, along which `p` adds up to 1; by default all.
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `p` without the reduced axes; float32 if `p` is, else float64. +inf off the simplex: where an
-        element is negative, or where the sum differs from 1 by more than the square root of that dtype's eps, 1.5e-8
-        or 3.5e-4; so for no elements. NaN for NaN. For arrays with a mask, a masked array, masked where no element was
-        left.
+    scalar or ndarray
+        Of the shape of `p` without the reduced axes, and of its dtype; float64 for integers. +inf off the simplex:
+        where an element is negative, or where the sum differs from 1 by more than the square root of that dtype's eps,
+        1.5e-8 for float64 and 3.5e-4 for float32; so for no elements. NaN for NaN. For arrays with a mask, a masked
+        array, masked where no element was left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported).
+        For a dtype that is not listed above.
     numpy.exceptions.AxisError
         For an axis that `p` does not have.
 
@@ -145,8 +145,9 @@ def conjugate(p: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     make `p`, such as exponentials of log-probabilities near -1000, which are off by up to 1000 eps, and is far below
     what a lost element or a missing normalisation amounts to. Within it `p` is taken as it is.
 
-    Plain NumPy in double precision, block by block, rounded once for float32. The terms of the sum have one sign, so
-    it has the relative error of a term, about 2 eps of float64, and that of adding in pairs.
+    Plain NumPy in double precision or that of longdouble, block by block, rounded once for shorter floats. The terms of
+    the sum have one sign, so it has the relative error of a term, about 2 eps of that precision, and that of adding in
+    pairs.
 
     References
     ----------

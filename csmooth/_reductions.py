@@ -35,8 +35,7 @@ def logsumexp(
     ----------
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
-        and complex numbers, which take the slower way of plain NumPy. Masked elements of a masked array
-        are left out.
+        and complex numbers, which take the slower way of plain NumPy. Masked elements of a masked array are left out.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -143,8 +142,8 @@ def logmeanexp(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -163,17 +162,18 @@ def logmeanexp(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. For positive `alpha`, +inf if any element is; an element -inf adds nothing but its weight. For
-        negative `alpha` the other way round. NaN where every element was left out, the weights add up to 0, or
-        the quotient of the sums is negative; for arrays with a mask, a masked array, masked where no element was left.
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. For positive `alpha`, +inf if any element is; an
+        element -inf adds nothing but its weight. For negative `alpha` the other way round. NaN where every element was
+        left out, the weights add up to 0, or the quotient of the sums is negative; for arrays with a mask, a masked
+        array, masked where no element was left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For a reduction of no elements, shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -233,8 +233,7 @@ def boltzmann(
     ----------
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
-        which takes the slower way of plain NumPy. Masked elements of a masked array
-        are left out.
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     alpha : float or array_like, optional
         Sharpness. 0 gives the weighted mean, +inf the maximum, -inf the minimum; negative values a smooth minimum. An
         array must broadcast to the shape of `a` with the reduced axes of length 1, as ``alpha[:, np.newaxis]`` does
@@ -258,8 +257,8 @@ def boltzmann(
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
         integers count as float64, and a Python number `b` not at all. For positive `alpha`, +inf if any element is, and
         elements -inf count for nothing, unless all are; for negative `alpha` the other way round. NaN where every
-        element was left out, or all weights are 0; for arrays with a mask, a masked array, masked where no element was
-        left.
+        element was left out, or the sum of the weights, with exponentials, is 0; for arrays with a mask, a masked
+        array, masked where no element was left.
 
     Raises
     ------
@@ -320,8 +319,8 @@ def pnorm(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     p : float or array_like, optional
         Any real number. +inf gives the largest absolute value, -inf the smallest, 0 the number of elements other than
         0, as :func:`numpy.linalg.vector_norm`. An array must broadcast to the shape of `a` with the reduced axes of
@@ -340,16 +339,17 @@ def pnorm(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. Where nothing is left, 0, or inf for negative `p`; a negative sum gives NaN. For arrays with a
-        mask, a masked array, masked where no element was left.
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. Where nothing is left, 0, or inf for
+        negative `p`; a negative sum gives NaN. For arrays with a mask, a masked array, masked where no element was
+        left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -401,8 +401,8 @@ def pmean(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     p : float or array_like
         Any real number. 0 gives the geometric mean, +inf the maximum, -inf the minimum. An array must broadcast to the
         shape of `a` with the reduced axes of length 1, as ``p[:, np.newaxis]`` does for one value a row.
@@ -420,17 +420,17 @@ def pmean(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. NaN where an element is negative, where every element was left out, or all weights are 0. With a 0
-        among the elements it is 0 for `p` of 0 or less. For arrays with a mask, a masked array, masked where no element
-        was left.
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. NaN where an element is negative, every
+        element was left out, or the weights add up to 0. With a 0 among the elements it is 0 for negative `p`, and for
+        `p` = 0 unless one is infinite. For arrays with a mask, a masked array, masked where no element was left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For a reduction of no elements, shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -473,23 +473,28 @@ def reduce(
     out: NDArray[Any],
     sign: NDArray[Any] | None = None,
 ) -> None:
-    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks."""
+    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks; a NaN parameter gives NaN."""
     if into.plain:
         _plain.reduce(kernel, into, parameter, initial, out, sign)
-        return
-    kernels.reduce(
-        kernel,
-        len(into.kept),
-        into.a,
-        into.weights,
-        into.where,
-        into.mask,
-        into.weights_mask,
-        parameter,
-        initial,
-        out,
-        sign,
-    )
+    else:
+        kernels.reduce(
+            kernel,
+            len(into.kept),
+            into.a,
+            into.weights,
+            into.where,
+            into.mask,
+            into.weights_mask,
+            parameter,
+            initial,
+            out,
+            sign,
+        )
+    if type(parameter) is not float or parameter != parameter:
+        unknown = np.isnan(parameter)
+        out[unknown] = np.nan
+        if sign is not None:
+            sign[unknown] = np.nan
 
 
 def left_empty(into: _arrays.Operands, initial: float | np.floating | None) -> NDArray[np.bool_] | None:

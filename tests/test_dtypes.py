@@ -11,7 +11,17 @@ import scipy.special
 from mpmath import mp, mpc, mpf
 from reference import LEVELS, same_bits
 
-from csmooth import boltzmann, log_softmax, logsumexp, softmax
+from csmooth import (
+    boltzmann,
+    conjugate,
+    log_softmax,
+    logmeanexp,
+    logsumexp,
+    logsumexp_bounds,
+    pmean,
+    pnorm,
+    softmax,
+)
 
 INF, NAN = np.inf, np.nan
 LONG = np.longdouble
@@ -132,12 +142,42 @@ def test_sums_are_those_of_doubles(level: str, name: str) -> None:
     dtype = half(name)
     a = normal((3, 100000), dtype)
     b = abs(normal(100000, dtype))
-    for function in (logsumexp, boltzmann):
+    for function in (logsumexp, boltzmann, logmeanexp, pnorm, pmean):
+        x, keywords = (abs(a), {"p": 3}) if function is pmean else (a, {})
         for weights in (None, b):
-            wide = function(widened(a), axis=1, b=None if weights is None else widened(weights))
-            got = function(a, axis=1, b=weights)
+            wide = function(widened(x), axis=1, b=None if weights is None else widened(weights), **keywords)
+            got = function(x, axis=1, b=weights, **keywords)
+            assert got.dtype == dtype
             assert same_bits(widened(got), widened(nearest(wide, dtype)))
     assert logsumexp(np.zeros(100000, dtype)) == nearest(np.log([1e5]), dtype)[0]
+
+
+@pytest.mark.parametrize("name", HALVES)
+@pytest.mark.parametrize("alpha", [1.0, -0.3, INF])
+def test_maxima_of_halves_are_bracketed(level: str, name: str, alpha: float) -> None:
+    """One side is the sum's logarithm; between the two lie log(n) / alpha and their rounding, 4 eps of either side."""
+    a = normal((5, 300), half(name))
+    bounds = logsumexp_bounds(a, 1, alpha)
+    assert {bound.dtype for bound in bounds} == {a.dtype}
+    lower, upper = map(widened, bounds)
+    extreme = (np.max if alpha > 0 else np.min)(widened(a), axis=1)
+    assert np.all((lower <= extreme) & (extreme <= upper))
+    assert same_bits(bounds[alpha > 0], logsumexp(a, 1, alpha=alpha))
+    width = np.log(300) / abs(alpha)
+    eps = 2.0 ** (-10 if name == "float16" else -7)
+    assert np.all(upper - lower - width <= 4 * eps * (abs(lower) + abs(upper) + width))
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_conjugates_of_halves(name: str) -> None:
+    """As that of doubles, rounded once; what rounding to halves makes of probabilities is on the simplex."""
+    p = softmax(normal((5, 300), half(name)), axis=1)
+    got = conjugate(p, 1)
+    assert got.dtype == p.dtype
+    wide = widened(p)
+    exact = np.sum(wide * np.log(wide, out=np.zeros_like(wide), where=wide > 0), axis=1)
+    assert same_bits(widened(got), widened(nearest(exact, p.dtype)))
+    assert np.isposinf(widened(conjugate(2 * p, 1))).all()
 
 
 @pytest.mark.parametrize("name", HALVES)
@@ -276,10 +316,146 @@ def test_error_of_longdouble(n: int, offset: float, scale: float, alpha: np.long
                         assert long_units(logs[i], mp.log(share), condition / abs(mp.log(share))) <= 2
 
 
+def moments(a: np.ndarray, b: np.ndarray | None, function: Any = lambda x: x) -> tuple[list[Any], list[Any], Any]:
+    """function(a), the weights and their sum, in mpmath."""
+    w = [mpf(1)] * len(a) if b is None else [exactly(v) for v in b]
+    return [function(exactly(v)) for v in a], w, mp.fsum(w)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 100])
+@pytest.mark.parametrize("offset", [0, 1, -30, 1e4])
+@pytest.mark.parametrize("scale", [1e-3, 1, 30])
+@pytest.mark.parametrize("alpha", ["1", "-2.5", "0.1", "1e-12", "-1e-300", "0"])
+def test_error_of_longdouble_logmeanexp(n: int, offset: float, scale: float, alpha: str) -> None:
+    """2 units, as for the others, with the condition number of tests/test_logmeanexp.py."""
+    rng = np.random.default_rng(n)
+    a = rng.normal(size=n).astype(LONG) * scale + offset + rng.normal(size=n).astype(LONG) / 2**58
+    for b in (None, rng.uniform(size=n).astype(LONG)):
+        with mp.workprec(2200 if "300" in alpha else 300):  # 200 bits are left where alpha * a is 2**-1000
+            factor = exactly(LONG(alpha))
+            x, w, whole = moments(a, b)
+            terms = [u * mp.exp(factor * v) for u, v in zip(w, x, strict=True)]
+            total = mp.fsum(terms)
+            share = [t / total for t in terms]
+            if factor == 0:
+                value = mp.fdot(w, x) / whole
+                spread = mp.fsum(u * abs(v - value) for u, v in zip(w, x, strict=True)) / whole
+            else:
+                value = mp.log(total / whole) / factor
+                spread = mp.fsum(abs(s - u / whole) for s, u in zip(share, w, strict=True)) / abs(factor)
+            condition = mp.fsum(abs(v) * s for v, s in zip(x, share, strict=True)) + (0 if b is None else spread)
+            assert long_units(logmeanexp(a, b=b, alpha=LONG(alpha)), value, condition / abs(value)) <= 2
+
+
+POWERS = ["1", "2", "3", "2.3", "40", "1e30", "0.5", "0.1", "-1", "-2.3", "-0.1"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 100])
+@pytest.mark.parametrize("scale", [1e-3, 1, 30])
+@pytest.mark.parametrize("p", [*POWERS, "1e-8", "-1e-300", "0"])
+def test_error_of_longdouble_powers(n: int, scale: float, p: str) -> None:
+    """2 units, 3 with weights, as each product of a weight is rounded.
+
+    A root with abs(p) < 1 enlarges the error of a sum S, and of its logarithm, to (1 + abs(log S)) / abs(p), S being
+    relative to the extreme. That of a mean is in its logarithms: of the elements relative to the mean M, on average
+    by their share, abs(log(x / M)).
+    """
+    rng = np.random.default_rng(n)
+    power = LONG(p)
+    for offset in (0, 1):
+        a = abs(rng.normal(size=n).astype(LONG) * scale + offset + rng.normal(size=n).astype(LONG) / 2**58)
+        for b in (None, rng.uniform(size=n).astype(LONG)):
+            bound = 2 if b is None else 3
+            with mp.workprec(2200 if "300" in p else 300):
+                x, w, whole = moments(a, b, mp.log)
+                factor = exactly(power)
+                extreme = min(x) if power < 0 else max(x)
+                terms = [u * mp.exp(factor * (v - extreme)) for u, v in zip(w, x, strict=True)]
+                total = mp.fsum(terms)
+                log = mp.fdot(w, x) / whole if power == 0 else extreme + mp.log(total / whole) / factor
+                condition = mp.fsum(t / total * abs(v - log) for t, v in zip(terms, x, strict=True))
+                assert long_units(pmean(a, power, b=b), mp.exp(log), condition) <= bound
+                if p in POWERS:
+                    condition = (1 + abs(mp.log(total))) / abs(factor) if abs(power) < 1 else 1
+                    value = mp.exp(extreme + mp.log(total) / factor)
+                    assert long_units(pnorm(-a, power, b=b), value, condition) <= bound
+
+
+@pytest.mark.parametrize("n", [1, 2, 300])
+@pytest.mark.parametrize("alpha", ["1", "-0.3", "1e-6", "1e4000"])
+def test_longdouble_maxima_are_bracketed(n: int, alpha: str) -> None:
+    """By log(n) / alpha and the slack that the docstring states: 2 eps of all that is added."""
+    a = normal((20, n), LONG) * 10 + normal((20, n), LONG) / 2**58
+    lower, upper = bounds = logsumexp_bounds(a, 1, LONG(alpha))
+    assert lower.dtype == upper.dtype == LONG
+    extreme = a.max(axis=1) if LONG(alpha) > 0 else a.min(axis=1)
+    assert np.all((lower <= extreme) & (extreme <= upper))
+    value = logsumexp(a, 1, alpha=LONG(alpha))
+    assert np.array_equal(bounds[int(LONG(alpha) > 0)], value)
+    width = np.log(LONG(n)) / abs(LONG(alpha))
+    assert np.all(upper - lower - width <= 4 * np.finfo(LONG).eps * (abs(value) + 2 * width))
+
+
+@pytest.mark.parametrize("n", [1, 3, 300])
+def test_longdouble_conjugates(n: int) -> None:
+    """Within 6 eps: 2 for a term, as the docstring says, and 4 for adding up to 300 of one sign in pairs."""
+    p = softmax(normal((3, n), LONG), axis=1)
+    got = conjugate(p, 1)
+    assert got.dtype == LONG
+    with mp.workprec(200):
+        for row, value in zip(p, got, strict=True):
+            exact = mp.fsum(exactly(x) * mp.log(exactly(x)) for x in row)
+            assert abs(exactly(value) - exact) <= 6 * exactly(np.finfo(LONG).eps) * abs(exact)
+    p[0, 0] += LONG(1e-8)  # beyond sqrt(eps), which is 3.3e-10
+    assert np.array_equal(np.isposinf(conjugate(p, 1)), [True, False, False])
+
+
+def test_longdouble_powers_reach_far() -> None:
+    """Results near the ends of the range, and powers that lie far beyond; within 1e-15, as roots enlarge errors."""
+    tiny, largest = LONG(2) ** -16000, np.finfo(LONG).max
+    for function, a, p, value in [
+        (pnorm, [tiny, tiny], 2, tiny * np.sqrt(LONG(2))),
+        (pnorm, [tiny] * 2, 2.0**-13, tiny * LONG(2) ** 8192),
+        (pnorm, [1 / tiny] * 2, -(2.0**-13), LONG(2) ** (16000 - 8192)),
+        (pnorm, [1 / tiny, 1 / tiny], 1e300, 1 / tiny),
+        (pnorm, [largest / 2] * 2, 3, largest / 2 * np.cbrt(LONG(2))),
+        (pmean, [tiny, 1 / tiny], 0, 1),
+        (pmean, [tiny, 1 / tiny], 1e-4000, 1),
+        (pmean, [tiny, 1 / tiny], 1, 0.5 / tiny),
+        (pmean, [tiny, 1 / tiny], -1, 2 * tiny),
+        (pmean, [largest, largest], 2, largest),
+        (pmean, [largest, largest], -2, largest),
+        (pmean, [1, 4], 1e-18, 2 + 2e-18 * np.log(LONG(2)) ** 2),
+    ]:
+        got = function(np.array(a, LONG), p)
+        assert abs(got / value - 1) < 1e-15, (function, a, p, got)
+    assert pnorm(np.array([1, 2, 0, INF], LONG), 0) == 3
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50])
+@pytest.mark.parametrize("p", [LONG(x) for x in (*POWERS, "0", "1e-300", "1e4000", "-1e4000", "inf", "-inf")], ids=str)
+def test_longdouble_bounds(n: int, p: np.longdouble) -> None:
+    """max <= norm (min >= norm for p < 0), min <= mean <= max, and one element, or equal ones, are the mean."""
+    for scale in (1, 1e-18, 1e300):
+        a = abs(1 + LONG(scale) * normal((20, n), LONG))
+        low, high = a.min(axis=1), a.max(axis=1)
+        mean = pmean(a, p, 1)
+        assert np.all((low <= mean) & (mean <= high))
+        middle = logmeanexp(a, 1, alpha=p)
+        assert np.all((low <= middle) & (middle <= high))
+        assert np.array_equal(pmean(np.repeat(low, n).reshape(20, n), p, 1), low)
+        if p != 0:
+            norm = pnorm(-a, p, 1)
+            assert np.all(norm <= low) if p < 0 else np.all(norm >= high)
+            if n == 1:
+                assert np.array_equal(norm, low)
+
+
 def alike(x: Any, y: Any) -> bool:
     """Whether a longdouble result is that of doubles, to about half of their digits: sums may cancel."""
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    return bool(np.allclose(x, y, rtol=1e-8, atol=1e-13, equal_nan=True))
+    with np.errstate(over="ignore", under="ignore"):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        return bool(np.allclose(x, y, rtol=1e-8, atol=1e-13, equal_nan=True))
 
 
 SPECIAL = np.array(list(itertools.product([-INF, INF, NAN, 0.0, -2.5, 3.0], repeat=3)))
@@ -298,6 +474,51 @@ def test_longdouble_means_what_the_kernels_mean(alpha: float) -> None:
             assert alike(got[1], want[1]), (b, keywords)
         assert alike(logsumexp(wide, 1, b, alpha=alpha), logsumexp(SPECIAL, 1, b, alpha=alpha)), b
         assert alike(boltzmann(wide, alpha, 1, b), boltzmann(SPECIAL, alpha, 1, b)), b
+        assert alike(logmeanexp(wide, 1, b, alpha=alpha), logmeanexp(SPECIAL, 1, b, alpha=alpha)), b
+
+
+def test_longdouble_means_are_those_of_the_kernels() -> None:
+    """For alpha = 0, also where weights add up to 0."""
+    for b in WEIGHTS[::5]:
+        for function in (boltzmann, logmeanexp):
+            got, want = (function(a, alpha=0.0, axis=1, b=b) for a in (SPECIAL.astype(LONG), SPECIAL))
+            assert alike(got, want), (function, b)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 0.5, 2.5, -1.0, -0.3, 1e-3, 0.0, INF, -INF, NAN])
+def test_longdouble_powers_mean_what_the_kernels_mean(p: float) -> None:
+    """But where powers are infinite, and weights negative; or weights are infinite, and elements or p negative."""
+    for b in WEIGHTS[:: 11 if p == 2 else 23]:
+        rows = SPECIAL
+        if b is not None and not np.isinf(p):
+            negative = any(w < 0 for w in b)
+            if negative:
+                rows = rows[(np.isfinite(rows) & (rows != 0)).all(axis=1)]
+            if np.isinf(b).any():
+                rows = rows[~(rows < 0).any(axis=1)]
+                if negative or p < 0:
+                    continue
+        for where in (True, [True, False, True]):
+            for function in (pnorm, pmean):
+                got, want = (function(a, p, 1, b, where=where) for a in (rows.astype(LONG), rows))
+                assert got.dtype == LONG
+                assert alike(got, want), (function, b, where)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, LONG])
+@pytest.mark.parametrize("a", [[], [0.0], [INF], [-INF], [1, 2], [INF, INF], [-INF, -INF]], ids=str)
+def test_nan_parameters(level: str, dtype: Any, a: Any) -> None:
+    """NaN whatever the elements, in one row of two."""
+    x = np.tile(np.array(a, dtype), (2, 1))
+    for function in (logsumexp, logmeanexp, boltzmann, pnorm, pmean, softmax, log_softmax):
+        name = "p" if function in (pnorm, pmean) else "alpha"
+        if a or function not in (logmeanexp, boltzmann, pmean):
+            keywords: dict[str, Any] = {name: [[NAN], [2.0]]}
+            got = function(x, axis=1, **keywords)
+            assert np.isnan(got[0]).all()
+            assert np.array_equal(got[1], function(x[1], **{name: 2.0}), equal_nan=True)
+            assert np.isnan(function(x, **{name: NAN})).all()
+    assert np.isnan(logsumexp(x, alpha=NAN, return_sign=True)).all()
 
 
 @pytest.mark.parametrize("alpha", [*SHARPNESS, 0.0])
@@ -318,10 +539,20 @@ def test_cancelled_maxima_hide_nothing(dtype: Any) -> None:
     assert logsumexp(np.array([0, -40], dtype)) == logsumexp(np.array([0, -40], LONG)).astype(dtype)
 
 
+def test_cancelled_means_and_norms_hide_nothing() -> None:
+    a = np.array([1000, 1000, 1], LONG)
+    assert logmeanexp(a, b=[1, -1, 1], alpha=100) == pnorm(a, 1e4, b=[1, -1, 1]) == pmean(a, 1e4, b=[1, -1, 1]) == 1
+    assert pnorm(1 / a, -1e4, b=[1, -1, 1]) == pmean(1 / a, -1e4, b=[1, -1, 1]) == 1
+    assert pnorm(a[:2], b=[1, -1]) == 0
+    assert np.isnan([logmeanexp(a[:2], b=[1, -1]), pmean(a[:2], 2, b=[1, -1]), pnorm(a, b=[1, -1, -1])]).all()
+
+
 def test_weights_whose_sum_overflows() -> None:
     largest = np.finfo(LONG).max
     assert logsumexp(np.zeros(4, LONG), b=np.full(4, largest)) == np.log(largest) + 2 * np.log(LONG(2))
-    assert boltzmann(np.array([1, 3], LONG), alpha=0, b=np.full(2, largest)) == 2
+    a, b = np.array([1, 3], LONG), np.full(2, largest)
+    assert boltzmann(a, alpha=0, b=b) == logmeanexp(a, alpha=0, b=b) == pmean(a, 1, b=b) == 2
+    assert abs(pnorm(a, 3, b=b) / np.cbrt(28) / np.cbrt(largest) - 1) < 1e-15
 
 
 def test_parameters_are_longdouble() -> None:
@@ -539,13 +770,19 @@ def test_common_plain_dtypes(a: str, b: str, result: str) -> None:
 
 
 def test_refused() -> None:
-    for name, dtype in itertools.product(("a", "b"), ("complex64", "complex128")):
+    for name, dtype in itertools.product(("a", "b"), ("complex64", "complex128", "clongdouble")):
         arguments = {"a": np.ones(2), name: np.ones(2, dtype)}
-        with pytest.raises(TypeError, match=f"boltzmann: {name} has dtype {dtype}"):
-            boltzmann(**arguments)
-    for function in (logsumexp, boltzmann, softmax, log_softmax):
+        for function in (boltzmann, logmeanexp, pnorm, pmean):
+            with pytest.raises(TypeError, match=f"{function.__name__}: {name} has dtype {np.dtype(dtype)}; it must be"):
+                function(**arguments, **({"p": 1} if function is pmean else {}))
+        for function, first in ((logsumexp_bounds, "a"), (conjugate, "p")):
+            with pytest.raises(
+                TypeError, match=f"{function.__name__}: {first} has dtype {np.dtype(dtype)}; it must be"
+            ):
+                function(np.ones(2, dtype))
+    for function in (logsumexp, boltzmann, softmax, log_softmax, logmeanexp, pnorm, logsumexp_bounds, conjugate):
         for dtype in ("O", "U1", "M8[s]", "m8[s]", "f4,f4"):
-            with pytest.raises(TypeError, match=f"{function.__name__}: a has dtype"):
+            with pytest.raises(TypeError, match=f"{function.__name__}: [ap] has dtype"):
                 function(np.zeros(2, dtype))
     with pytest.raises(TypeError, match="out has dtype float64"):
         logsumexp(np.ones(2, complex), out=np.zeros(()))

@@ -20,6 +20,7 @@ cdef inline vector mean_of(const State* s, const Parameters* p) noexcept nogil:
     error = vadd(vfma1(vsub(zero, ratio), s.sum, s.side), vsub(s.side_error, vmul(ratio, s.sum_error)))
     mean = vadd(ratio, vdiv(error, s.sum))
     mean = vselect(vless(absolute(mean), infinity), mean, ratio)
+    mean = vselect(vequal(s.sum, zero), vset(NAN), mean)
     if not p.weighted:
         mean = vselect(vless(s.maximum, mean), s.maximum, mean)
     # An infinite maximum is the mean, unless all elements count alike; so is the maximum for infinite sharpness.

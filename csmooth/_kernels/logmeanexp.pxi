@@ -127,12 +127,13 @@ cdef inline vector logmean_double(const MeanState* m, const Parameters* p, vecto
     other = joined(line, line_error, &rest)
     value = vselect(holds, other, value)
     rest = vselect(holds, rest, error[0])
-    # An infinite maximum is the result, unless weights make the mean negative or 0 / 0.
-    other = vselect(vless(vdiv(s.sum, weight), zero), vset(NAN), vadd(s.maximum, vmul(zero, vdiv(zero, weight))))
+    # An infinite maximum is the result, unless weights make the mean negative or a difference of infinities.
+    other = vselect(vless(zero, vdiv(s.sum, weight)), s.maximum, vset(NAN))
+    other = vselect(vequal(s.maximum, infinity), other, s.maximum)
     other = vselect(vless(absolute(s.maximum), infinity), value, other)
-    other = vselect(vequal(p.alpha, infinity), s.maximum, other)
+    other = vselect(vequal(p.alpha, infinity), s.maximum, vselect(vequal(weight, zero), vset(NAN), other))
     other = vselect(vequal(s.sum, s.sum), other, s.sum)
-    other = vselect(holds, value, other)
+    other = vselect(holds, vselect(vequal(weight, zero), vset(NAN), value), other)
     error[0] = vselect(vequal(other, value), rest, zero)
     return other
 
@@ -163,6 +164,7 @@ cdef void logmeanexp_finish(const void* states, const void* parameters, Py_ssize
         size = vadd(vadd(absolute(s.sum), absolute(m[j].line)), vadd(absolute(m[j].near), absolute(m[j].far)))
         cancelled = vadd(absolute(s.sum), vmul(absolute(m[j].near), one_of(s)))
         cancelled = vselect(vequal(cancelled, vset(0.0)), s.maximum, vset(NAN))
+        cancelled = vselect(vequal(vadd(m[j].near, m[j].far), vset(0.0)), vset(NAN), cancelled)
         cancelled = vselect(vless(size, infinity), cancelled, infinity)
         vstore(lost + WIDTH*j, vselect(vless(absolute(s.maximum), infinity), cancelled, vset(NAN)))
 

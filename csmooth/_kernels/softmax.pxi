@@ -39,6 +39,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     total = vselect(regular, total, s.side)
     error = vselect(regular, error, zero)
     total = vselect(vequal(s.sum, s.sum), total, s.sum)         # NaN
+    total = vselect(vequal(p.alpha, p.alpha), total, p.alpha)
     total = vselect(vequal(s.maximum, vset(-INFINITY)), vset(NAN), total)
     m.alpha = vselect(regular, p.alpha, vset(INFINITY))
     m.special = not vall(regular) or vany(vless(p.alpha, vset(SMALLEST_ALPHA)))
