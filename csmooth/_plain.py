@@ -20,12 +20,12 @@ HEADROOM = 64  # of exponents of two, that as many as 2**64 weights add up to
 class Elements(NamedTuple):
     """A block of outputs, one a row. An element that is left out has the weight 0.
 
-    Where alpha was negative, the elements have the other sign instead, and so must the result.
+    Where alpha was negative, the elements have the other sign instead, and so must the result; not so for powers.
     """
 
     a: Array
     weights: Array
-    alpha: Array  # not negative; it and `flip`, 1 or -1, are columns
+    alpha: Array  # not negative, but as a power; it and `flip`, 1 or -1, are columns
     flip: Array
     dtype: Dtype  # of the result
     signed: bool  # whether the sign of a sum is asked for
@@ -35,7 +35,7 @@ def reduce(name: str, into: Operands, parameter: Any, initial: Any, out: Array, 
     """Reduces `into` to `out`, and to `sign` unless that is None, as a kernel does."""
     kept = len(into.kept)
     with np.errstate(all="ignore"):
-        for index, elements in blocks(into, parameter, initial, sign is not None):
+        for index, elements in blocks(into, parameter, initial, sign is not None, name in POWERS):
             value, its_sign = REDUCTIONS[name](elements)
             outer(out, kept)[index] = value[:, 0]
             if sign is not None:
@@ -56,7 +56,7 @@ def outer(array: Array, kept: int) -> Array:
 
 
 def blocks(
-    into: Operands, parameter: Any, initial: Any = None, signed: bool = False
+    into: Operands, parameter: Any, initial: Any = None, signed: bool = False, powers: bool = False
 ) -> Iterator[tuple[tuple[Array, ...], Elements]]:
     """The outputs in blocks, with their indices among the kept axes."""
     kept = len(into.kept)
@@ -78,7 +78,7 @@ def blocks(
         if initial is not None:  # one more element of weight 1
             a = np.append(a, np.full_like(a, initial, shape=(len(a), 1)), axis=1)
             weights = np.append(weights, np.ones_like(a, shape=(len(a), 1)), axis=1)
-        yield index, settled(a, weights, alpha, into.dtype, signed)
+        yield index, (settled_powers if powers else settled)(a, weights, alpha, into.dtype, signed)
 
 
 def settled(a: Array, weights: Array, alpha: Array, dtype: Dtype, signed: bool) -> Elements:
@@ -95,6 +95,19 @@ def settled(a: Array, weights: Array, alpha: Array, dtype: Dtype, signed: bool) 
         a[infinite & ~np.isnan(a)] = np.inf
         weights[infinite] = np.sign(weights[infinite])
     return Elements(a, weights, abs(alpha), flip, dtype, signed)
+
+
+def settled_powers(a: Array, weights: Array, power: Array, dtype: Dtype, signed: bool) -> Elements:
+    """As `settled`, for terms abs(a)**power, which are infinite for 0 and a negative power, and 0 for infinity."""
+    unknown = np.isnan(weights)
+    a[unknown] = np.nan
+    weights[(weights != 0) & ~unknown & np.isinf(power)] = 1
+    infinite = np.isinf(weights)
+    weights[infinite & (abs(a) == np.where(power < 0, np.inf, 0))] = 0
+    infinite &= weights != 0
+    a[...] = np.where(infinite & ~np.isnan(a), np.where(power < 0, 0, np.inf), a)
+    weights[infinite] = np.sign(weights[infinite])
+    return Elements(a, weights, power, np.ones_like(power), dtype, signed)
 
 
 def top_of(a: Array) -> Array:
@@ -229,6 +242,45 @@ def boltzmann(block: Elements) -> tuple[Array, Array]:
     return value * block.flip + 0.0, np.ones_like(value)
 
 
+def pnorm(block: Elements) -> tuple[Array, Array]:
+    """The root of a sum of powers."""
+    return root_of_powers(block._replace(a=abs(block.a)), mean=False)
+
+
+def pmean(block: Elements) -> tuple[Array, Array]:
+    """The root of a mean of powers."""
+    return root_of_powers(block._replace(a=np.where(block.a < 0, np.nan, block.a)), mean=True)
+
+
+def root_of_powers(block: Elements, mean: bool) -> tuple[Array, Array]:
+    """The element with the largest power, times the root of a sum of quotients, less 1 so that tiny powers count."""
+    p, there = block.alpha, block.weights != 0
+    a = np.where(there, block.a, 1)
+    weights, removed = shrunk(block.weights)
+    least, most = np.where(p < 0, np.inf, 0), np.where(p < 0, 0, np.inf)  # their powers are 0 and infinite
+    lowest = np.min(np.where(there, a, np.inf), axis=1, keepdims=True, initial=np.inf)
+    extreme = np.where(p < 0, lowest, np.max(np.where(there, a, 0), axis=1, keepdims=True, initial=0))
+    scale = np.where((extreme > 0) & (extreme < np.inf), extreme, 1)
+    logs = np.log(a / scale)
+    exponents = np.where((a == extreme) | ~there, 0, np.where((extreme == most) & ~np.isnan(a), -np.inf, p * logs))
+    side = np.sum(weights, axis=1, keepdims=True)
+    rest = np.sum(weights * np.expm1(exponents), axis=1, keepdims=True)
+    if mean:
+        mean_log = np.sum(np.where(there, weights * logs, 0), axis=1, keepdims=True) / side
+        at_0 = np.where(side == 0, np.nan, scale * np.exp(mean_log))
+        side, rest, removed = side / side, rest / side, np.zeros_like(side)  # NaN for weights that add up to 0
+    else:
+        count = np.sum(np.where(np.isnan(a), np.nan, a != 0) * block.weights, axis=1, keepdims=True)
+        at_0 = np.where(count < 0, np.nan, count)
+    total = side + rest
+    value = scale * np.exp((log_of(side, rest) + removed) / p)
+    value = np.where((extreme == most) | (extreme == least) | np.isinf(p), extreme, value)
+    undefined = (total < 0) | np.isnan(total) | ((total == 0) & (extreme == most))
+    value = np.where(undefined & (p != 0), np.nan, np.where(p == 0, at_0, value))
+    value = np.where(np.isnan(p) | np.isnan(extreme), np.nan, value)
+    return value, np.ones_like(value)
+
+
 # Maps: a block -> as many results
 
 
@@ -278,5 +330,11 @@ def log_softmax(block: Elements) -> Array:
     return np.where(terms.there, np.where(terms.none, np.nan, value), -np.inf)
 
 
-REDUCTIONS: dict[str, Callable[[Elements], tuple[Array, Array]]] = {"logsumexp": logsumexp, "boltzmann": boltzmann}
+REDUCTIONS: dict[str, Callable[[Elements], tuple[Array, Array]]] = {
+    "logsumexp": logsumexp,
+    "boltzmann": boltzmann,
+    "pnorm": pnorm,
+    "pmean": pmean,
+}
+POWERS = ("pnorm", "pmean")
 MAPS: dict[str, Callable[[Elements], Array]] = {"softmax": softmax, "log_softmax": log_softmax}

@@ -318,8 +318,8 @@ def pnorm(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     p : float or array_like, optional
         Any real number. +inf gives the largest absolute value, -inf the smallest, 0 the number of elements other than
         0, as :func:`numpy.linalg.vector_norm`. An array must broadcast to the shape of `a` with the reduced axes of
@@ -338,16 +338,16 @@ def pnorm(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. Where nothing is left, 0, or inf for negative `p`; a negative sum gives NaN. For arrays with a
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. Where nothing is left, 0, or inf for negative `p`; a negative sum gives NaN. For arrays with a
         mask, a masked array, masked where no element was left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
@@ -399,8 +399,8 @@ def pmean(
     Parameters
     ----------
     a : array_like
-        float64, float32, integers or bool, of any shape, strides and byte order. Masked elements of a masked array
-        are left out.
+        float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
+        which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     p : float or array_like
         Any real number. 0 gives the geometric mean, +inf the maximum, -inf the minimum. An array must broadcast to the
         shape of `a` with the reduced axes of length 1, as ``p[:, np.newaxis]`` does for one value a row.
@@ -418,17 +418,18 @@ def pmean(
 
     Returns
     -------
-    float64, float32 or ndarray
-        Of the shape of `a` without the reduced axes. float32 if `a`, and `b` unless it is a Python number, are float32;
-        else float64. NaN where an element is negative, where every element was left out, or all weights are 0. With a 0
-        among the elements it is 0 for `p` of 0 or less. For arrays with a mask, a masked array, masked where no element
-        was left.
+    scalar or ndarray
+        Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
+        integers count as float64, and a Python number `b` not at all. NaN where an element is negative, where every
+        element was left out, the weights add up to 0, or the quotient of the sums is negative. With a 0 among the
+        elements it is 0 for `p` of 0 or less; NaN for `p` of 0 and an infinity beside. For arrays with a mask, a masked
+        array, masked where no element was left.
 
     Raises
     ------
     TypeError
-        For a dtype that is not real (complex, float16 and longdouble are not supported), a `where` that is not bool,
-        or an `out` to which the result cannot be cast.
+        For a dtype that is not listed above, a `where` that is not bool, or an `out` to which the result cannot be
+        cast.
     ValueError
         For a reduction of no elements, shapes that do not broadcast, an `out` of another shape.
     numpy.exceptions.AxisError
