@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from csmooth import conjugate, log_softmax, logsumexp, logsumexp_bounds, softmax
+from csmooth import conjugate, log_softmax, logsumexp, logsumexp_bounds, pmean, pnorm, softmax
 
 MIB = 2**20
 LIMIT = MIB
@@ -97,9 +97,30 @@ def calls(size: int) -> dict[str, Call]:
         "conjugate, short rows": lambda: conjugate(memory.reshape(-1, 8), axis=1),
         "conjugate, float32": lambda: conjugate(single, axis=0),
         "conjugate, masked": lambda: conjugate(masked, axis=0),
+        **calls_of_powers(pnorm, table, mask),
+        **calls_of_powers(pmean, table, mask),
         **calls_of_map(softmax, table, mask),
         **calls_of_map(log_softmax, table, mask),
     }
+
+
+def calls_of_powers(function: Callable[..., Any], table: np.ndarray, mask: np.ndarray) -> dict[str, Call]:
+    """A call for each way of making terms, and for the layouts that are packed."""
+    masked = np.ma.array(table, mask=mask, copy=False)
+    column_of_p = np.resize([2.0, 0.5, np.inf, 3.0], (len(table), 1))
+    named: dict[str, Call] = {
+        "C": lambda: function(table, 2),
+        "axis 0": lambda: function(table, 3, axis=0),
+        "Fortran, axis 0": lambda: function(table.T, 1, axis=0),
+        "gaps": lambda: function(table[:, ::2], 3.5, axis=1),
+        "b, p < 0": lambda: function(table[::4], -1, b=table[0]),
+        "tiny p": lambda: function(table[::4], 1e-12, axis=0),
+        "infinite p, where": lambda: function(table, np.inf, axis=1, where=mask),
+        "p = 0, masked": lambda: function(masked[::4], 0, axis=0),
+        "p of each row": lambda: function(table, column_of_p, axis=1),
+        "float32": lambda: function(table.view(np.float32)[:, 1::2], 1.5, axis=1),
+    }
+    return {f"{function.__name__}, {name}": call for name, call in named.items()}
 
 
 def calls_of_map(function: Callable[..., Any], table: np.ndarray, mask: np.ndarray) -> dict[str, Call]:

@@ -273,7 +273,7 @@ def test_narrow_dtypes_overflow_to_infinity_only(level: str, function: Function)
             assert same_bits(function(np.float16([60000, 1]), p), np.float16(function([60000, 1], p)))
     assert function(np.ones(2**16, np.float16), 1) == (INF if function is pnorm else 1)
     assert function(np.ones(2**16, np.float16), 2) == (256 if function is pnorm else 1)
-    assert function(np.ones(2**25, np.int8), 2) == (2**12.5 if function is pnorm else 1)
+    assert function(np.ones(2**21, np.int8), 2) == (2**10.5 if function is pnorm else 1)
 
 
 @BOTH
@@ -612,6 +612,8 @@ def case(layout: str, number: int, signed: bool) -> tuple[np.ndarray, tuple[int,
     """The values, the axes, p, the keywords, and what is laid out in memory."""
     rng = np.random.default_rng([list(LAYOUTS).index(layout), number])
     shape, axis = shape_and_axis(rng)
+    while prod(shape) > 10000 and rng.random() < 0.7:  # a few large ones will do
+        shape, axis = shape_and_axis(rng)
     a = SIZES[str(rng.choice(list(SIZES)))](rng, shape)
     if signed:
         a = np.where(rng.random(shape) < 0.5, a, -a)
@@ -634,41 +636,33 @@ def case(layout: str, number: int, signed: bool) -> tuple[np.ndarray, tuple[int,
 
 @BOTH
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_as_each_output_alone(level: str, function: Function, layout: str) -> None:
-    """In any layout and company each has the bits that a contiguous copy of its elements gives alone."""
+def test_one_answer(function: Function, layout: str) -> None:
+    """In any layout and company each output has the bits that a contiguous copy of its elements gives alone.
+
+    And the same ones at all levels with a fused multiply-add.
+    """
     for number in range(CASES):
         a, axis, p, keywords, (view, views_p, arranged) = case(layout, number, function is pnorm)
-        got = np.ravel(function(view, views_p, axis=axis, **arranged))
         kept = tuple(k for k in range(a.ndim) if k not in axis)
         count = prod(a.shape[k] for k in kept)
-
-        def rows(x: Any, a: np.ndarray = a, order: tuple[int, ...] = kept + axis, count: int = count) -> np.ndarray:
-            return np.broadcast_to(x, a.shape).transpose(order).reshape(count, -1)
-
         chosen = {0, 31, 32, 255, 256, count - 1, *np.random.default_rng(number).integers(count, size=OUTPUTS_CHECKED)}
         outputs = sorted(int(k) for k in chosen if k < count)
-        everything, own = rows(a), {key: rows(x) for key, x in keywords.items()}
-        each_p = rows(p)[:, 0]
-        alone = [
-            function(everything[k].copy(), float(each_p[k]), **{key: x[k].copy() for key, x in own.items()})
-            for k in outputs
-        ]
-        assert same_bits(got[outputs], np.array(alone)), (
-            f"case({layout!r}, {number}): {view.dtype} of shape {view.shape}, axis {axis}, p {p}, {list(keywords)}"
+        rows, each_p, *own = (
+            np.broadcast_to(x, a.shape).transpose(kept + axis).reshape(count, -1)[outputs]
+            for x in (a, p, *keywords.values())
         )
-
-
-@pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="only one level with fused multiply-add runs here")
-@BOTH
-@pytest.mark.parametrize("layout", ["C", "Fortran", "any"])
-def test_levels_agree(function: Function, layout: str) -> None:
-    for number in range(CASES):
-        _, axis, _, _, (view, p, arranged) = case(layout, number, function is pnorm)
-        results = []
-        for level in FMA_LEVELS:
+        words = f"case({layout!r}, {number}): {view.dtype} of shape {view.shape}, axis {axis}, p {p}, {list(keywords)}"
+        results = {}
+        for level in LEVELS:
             with running(level):
-                results.append(function(view, p, axis=axis, **arranged))
-        assert all(same_bits(results[0], other) for other in results[1:]), f"case({layout!r}, {number})"
+                got = results[level] = np.ravel(function(view, views_p, axis=axis, **arranged))
+                alone = [
+                    function(row, float(each_p[k, 0]), **{key: x[k] for key, x in zip(keywords, own, strict=True)})
+                    for k, row in enumerate(rows)
+                ]
+            assert same_bits(got[outputs], np.array(alone)), f"{level}, {words}"
+        first, *others = (results[level] for level in FMA_LEVELS or LEVELS)
+        assert all(same_bits(first, other) for other in others), words
 
 
 # Errors
@@ -720,7 +714,7 @@ def inputs(function: Function, signed: bool = False) -> Iterator[tuple[np.ndarra
         for size in (1, 2, 3, 8, 33, 100, 300):
             for scale in (1e-6, 1e-2, 1.0, 30.0, 300.0):
                 number += 1
-                if (number % 3 and size > 30) or (function is pnorm and p == 0):
+                if (number % 3 and size > 8) or number % 4 == 0 or (function is pnorm and p == 0):
                     continue
                 a = (
                     kinds[number % 5](rng, size, scale) * 2.0 ** rng.choice([0, 0, 0, -1040, 960])
@@ -737,7 +731,7 @@ def inputs(function: Function, signed: bool = False) -> Iterator[tuple[np.ndarra
     if not signed:
         for number, p in enumerate(p for p in ACCURATE if p or function is pmean):
             values = kinds[number % 5](rng, 300, (1e-3, 1.0, 30.0, 300.0)[number % 4])  # few, each often, in any order
-            a = rng.choice(values, 20000)
+            a = rng.choice(values, 20000 if number % 2 else 2000)
             yield (np.sort(a) if number % 3 == 0 else a), p, None
 
 
