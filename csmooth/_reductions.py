@@ -341,9 +341,8 @@ def pnorm(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. Where nothing is left, 0, or inf for
-        negative `p`; a negative sum gives NaN. For arrays with a mask, a masked array, masked where no element was
-        left.
+        integers count as float64, and a Python number `b` not at all. Where nothing is left, 0, or inf for negative
+        `p`; a negative sum gives NaN. For arrays with a mask, a masked array, masked where no element was left.
 
     Raises
     ------
@@ -364,8 +363,8 @@ def pnorm(
     The error stays within 2 ulp of the result, with weights times :math:`\sum_i |b_i| |a_i|^p / |\sum_i b_i |a_i|^p|`.
     Without weights :math:`\max |a| \le N_p` holds in floating point for positive `p`, and a single element gives its
     absolute value. For p = ½, 1, 3/2, 2, 3 and 4 powers are products and square roots, for others
-    :math:`2^{p \log_2 |a|}`; p > 1 are the faster ones, p < 1 take twice their time. Weights must not be so large that
-    their sum overflows.
+    :math:`2^{p \log_2 |a|}`; p > 1 are the faster ones, p < 1 take twice their time. The sum of the weights must not
+    exceed 1e305; the error may be larger where weights are below 1e-290.
 
     Examples
     --------
@@ -422,9 +421,10 @@ def pmean(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. NaN where an element is negative, every
-        element was left out, or the weights add up to 0. With a 0 among the elements it is 0 for negative `p`, and for
-        `p` = 0 unless one is infinite. For arrays with a mask, a masked array, masked where no element was left.
+        integers count as float64, and a Python number `b` not at all. NaN where an element is negative, where every
+        element was left out, the weights add up to 0, or the quotient of the sums is negative. With a 0 among the
+        elements it is 0 for negative `p`, and for `p` = 0 unless one is infinite, which gives NaN. For arrays with a
+        mask, a masked array, masked where no element was left.
 
     Raises
     ------
@@ -443,7 +443,9 @@ def pmean(
     Notes
     -----
     The error stays within 2 ulp of the result, with weights times :math:`\sum_i |b_i| a_i^p / |\sum_i b_i a_i^p|`,
-    however small `p` is: powers are taken in double-double. The mean of equal numbers is that number.
+    or :math:`\sum_i |b_i| / |\sum_i b_i|` if that is larger, however small `p` is: powers are taken in double-double.
+    It may be larger where weights are below 1e-290. The mean of equal numbers is that number. Without weights
+    :math:`M_p \le \max a` holds in floating point for positive `p`, and :math:`\min a \le M_p` for negative.
 
     References
     ----------

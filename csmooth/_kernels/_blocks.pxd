@@ -51,7 +51,8 @@ cdef struct Reduction:
     double smallest_parameter   # below it in absolute value, absent elements need a weight of 0
     bint logarithmic            # weights c times as large add log(c) / parameter; else they change nothing
     bint keeps                  # a neutral element that is not absent keeps its weight
-    double counts_below         # for parameters below, it counts even without weights: absent ones need a weight of 0
+    # for parameters below, or for all if NaN, it counts even without weights: absent ones need a weight of 0
+    double counts_below
     bint uniform                # parameters of outputs side by side must be alike
 
 

@@ -125,7 +125,7 @@ cdef void arrange(Problem* p) noexcept nogil:
     p.by_rows = p.length > LANES if p.outputs == 1 else (
         (p.reduction.uniform and p.operands[PARAMETER].data != NULL)
         or p.length > SHORT and distance(last_stride(&p.inner, A)) <= distance(last_stride(&p.outer, A)))
-    if p.parameter < p.reduction.counts_below and not p.weighted:       # what pads rows would count, too
+    if not (p.parameter >= p.reduction.counts_below or p.weighted):       # what pads rows would count, too
         p.weighted = (p.operands[WHERE].data != NULL or p.operands[MASK].data != NULL
                       or p.operands[WEIGHTS_MASK].data != NULL
                       or (p.by_rows and not (takes_directly(p) and p.parameter > 0)))
@@ -189,7 +189,7 @@ cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
     p.parameter = parameter
     p.weighted = p.has_initial = False
     p.by_rows = p.length > LANES
-    if parameter < reduction.counts_below:
+    if not parameter >= reduction.counts_below:
         return None
     if p.length > BLOCK:                    # releasing the lock pays
         with nogil:

@@ -247,9 +247,9 @@ cdef void power_gradient(void* map, const void* state, const void* parameters) n
     cdef const PowerParameters* p = <const PowerParameters*>parameters
     cdef PowerReference* r = &g.reference
     cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), infinity = vset(INFINITY)
-    cdef vector value, total, sign, log, error, e
+    cdef vector value, total, sign, rest, log, error, e
     value = power_result(s, p, &sign)
-    log = log_of_root(s, p, &total, &sign, &error)
+    log = log_of_root(s, p, &total, &sign, &rest, &error)
     log = two_sum(s.base, log, &e)
     e = vadd(vadd(e, error), s.base_error)
     r.origin = vsub(vadd(log, integer), integer)

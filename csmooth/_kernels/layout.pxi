@@ -277,7 +277,7 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
     """
     cdef double* x = scratch.x
     cdef double* w = scratch.weights
-    cdef double neutral = p.reduction.neutral
+    cdef double neutral = p.reduction.neutral, most = INFINITY
     cdef Py_ssize_t i, j
     if columns != row_step or rows * row_step != padded:
         for i in range(padded):
@@ -310,20 +310,22 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
     if p.operands[WEIGHTS_MASK].data != NULL:
         leave_out(x, w, neutral, row_step, p, WEIGHTS_MASK, True, output, columns, element, rows)
     if p.weighted:
+        if p.reduction.uniform and scratch.parameter[output % PANEL] < 0:
+            most = 0                            # as a power
         for i in range(padded):
             if w[i] != w[i]:
                 x[i] = NAN
             elif w[i] == 0 or x[i] >= ceiling:
                 x[i] = neutral
                 w[i] = 0
-            elif x[i] == neutral:               # counts for nothing, but in a mean
+            elif (x[i] == neutral) if most > 0 else (x[i] in (INFINITY, -INFINITY)):    # counts only in a mean
                 if not p.reduction.keeps or w[i] == INFINITY or w[i] == -INFINITY:
                     w[i] = 0
                 w[i] *= scratch.weights_scale
             elif p.reduction.keeps and x[i] < INFINITY and (w[i] == INFINITY or w[i] == -INFINITY):
                 x[i] = NAN                      # a mean of inf / inf
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any number infinite
-                x[i] = INFINITY if x[i] == x[i] else NAN
+                x[i] = most if x[i] == x[i] else NAN
                 w[i] = 1 if w[i] > 0 else -1
             else:
                 w[i] *= scratch.weights_scale

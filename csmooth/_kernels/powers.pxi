@@ -40,6 +40,7 @@ cdef struct PowerParameters:
     vector given            # p
     vector sign             # of p
     vector count            # of elements; infinite with weights
+    vector most             # whose power is infinite; NaN for 0 and infinite p, where others count, too
     int kind                # of terms, alike in all lanes of what is summed
     bint mean
 
@@ -51,6 +52,8 @@ cdef struct PowerReference:
     vector shift, unit
     vector close                # power, or 0 for (d), where the second double of a logarithm does not count
     vector floor                # elements times the sign of p that lie below it have no powers
+    vector infinite, nothing    # what stands for infinity and 0 as the base of a power: for p < 0, 0 and 2**-1074
+    vector beside               # elements times the sign of p that lie below it do not count, beside infinite powers
 
 cdef struct Sum:
     vector sum, error
@@ -60,8 +63,11 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     """The reference that suits the maximum; the state is told, but its sums are not moved."""
     cdef PowerReference r
     cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), m = absolute(s.maximum), even, e, log
-    cdef vmask is_large
-    m = vselect(vless(zero, m), vselect(vless(m, vset(INFINITY)), m, vset(DOUBLE_MAX)), one)
+    cdef vmask negative = vless(p.sign, zero), is_large
+    r.infinite = vselect(negative, zero, vset(DOUBLE_MAX))
+    r.nothing = vselect(negative, vset(DOUBLE_LEAST), zero)
+    m = vselect(vless(zero, m), vselect(vless(m, vset(INFINITY)), m, vset(DOUBLE_MAX)),
+                vselect(negative, r.nothing, one))
     even = vsub(vior(vshr(m, 52), vset(TWO_52)), vset(TWO_52 + 1023))
     even = vsub(vfma(even, vset(0.5), integer), integer)
     even = vmul(vset(2.0), even)                # as half-integer powers ask for
@@ -69,6 +75,7 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     r.power = p.power
     r.sign = p.sign
     r.floor = vset(0.0 if p.mean else -INFINITY)
+    r.beside = vselect(vequal(absolute(s.maximum), p.most), s.maximum, vset(-INFINITY))
     r.scale = vlookup(EXP2_TABLE, vsub(vset(ROUND_16TH), even))
     r.base_error = r.origin = r.unit = r.shift = r.close = zero
     s.base = s.base_error = s.unit = zero
@@ -91,12 +98,13 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     return r
 
 
-cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters* p) noexcept nogil:
-    """Gives the sums another reference; if that lies lower there are none."""
+cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters* p, vmask up) noexcept nogil:
+    """Gives the sums another reference; if that lies lower there are none. `up`: that of a larger maximum."""
     cdef vector down = vadd(vsub(s.base, to.base), vsub(s.base_error, to.base_error)), zero = vset(0.0), error
     cdef vector factor, units
     down = vfma(down, p.power, vsub(s.exponent, to.exponent))
     factor = exp2_down(vselect(vless(down, zero), down, zero))
+    factor = vselect(up, vselect(vequal(absolute(to.maximum), p.most), zero, factor), factor)
     units = vsub(vmul(s.unit, factor), to.unit)
     s.sum = vmul(s.sum, factor)
     s.sum_error = vfma(s.sum_error, factor, vmul(s.weight_error, units))
@@ -115,15 +123,17 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
     cdef vector zero = vset(0.0), one = vset(1.0), y = absolute(x), root, square, square_error, e, k, f, log
     cdef vector log_error, small, small_error
     cdef vmask vanishes     # less than 2**-1000
+    cdef vmask below
     error[0] = zero
     if kind == COUNT:
         return vadd(vselect(vequal(y, zero), zero, one), vsub(y, y))        # NaN
     if kind == CAREFUL:
-        y = vselect(vequal(y, vset(INFINITY)), zero, y)     # where that is not its term, the maximum tells
+        y = vselect(vequal(y, zero), r.nothing, y)
+        y = vselect(vequal(absolute(x), vset(INFINITY)), r.infinite, y)
         vanishes = vequal(y, zero)
-        small = vselect(vless(y, vset(DOUBLE_MIN)), vset(TWO_54), one)
-        log = log2_double(vmul(y, small), zero, zero, False, &e, &log_error)
-        e = vsub(e, vselect(vless(y, vset(DOUBLE_MIN)), vset(54.0), zero))
+        below = vless(y, one)
+        log = log2_double(vmul(y, vselect(below, vset(TWO_54), vset(0.25))), zero, zero, False, &e, &log_error)
+        e = vsub(e, vselect(below, vset(54.0), vset(-2.0)))
         e = vsub(e, r.origin)
         log = vsub(log, r.base_error)
         e = product(e, r.power, &small_error)
@@ -175,13 +185,17 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
                            bint general) noexcept nogil:
     """Adds an element. `general`: x may be infinite or unfit for a mean, the weight, unless it is NULL, not 1."""
     cdef vector error, e, w = vset(1.0), term
+    cdef vmask beside
     if general:
         if weight != NULL:
             w = vload(weight)
         x = vselect(vless(vmul(x, r.sign), r.floor), vset(NAN), x)
-        if kind < CAREFUL:      # the maximum tells
-            x = vselect(vequal(absolute(x), vset(INFINITY)), vset(1.0), x)
-        term = product(term_of(x, r, &error, kind), w, &e)
+        beside = vless(vmul(absolute(x), r.sign), r.beside)
+        if kind < CAREFUL:
+            x = vselect(vequal(absolute(x), vset(INFINITY)), vset(DOUBLE_MAX), x)
+        term = term_of(x, r, &error, kind)
+        term = product(vselect(beside, vsub(vset(0.0), r.unit), term), w, &e)
+        error = vselect(beside, vset(0.0), error)
         error = vfma(error, w, e)
         weights.sum = two_sum(weights.sum, w, &e)
         weights.error = vadd(weights.error, e)
@@ -377,7 +391,7 @@ cdef inline void raise_power(PowerState* s, PowerReference* r, vector maximum, c
     elif vany(up):
         to.maximum = s.maximum = vselect(up, maximum, s.maximum)
         r[0] = reference_for(&to, p, p.kind)
-        move(s, &to, p)
+        move(s, &to, p, up)
 
 
 cdef inline void scan_rows_of_powers(const Powers* a, Py_ssize_t start, Py_ssize_t rows, vector sign) noexcept nogil:
@@ -462,7 +476,7 @@ cdef void power_merge(void* into, const void* other, const void* parameters) noe
     cdef PowerState t = (<const PowerState*>other)[0]
     cdef PowerReference r
     raise_power(s, &r, t.maximum, p, False)
-    move(&t, s, p)
+    move(&t, s, p, vless(t.maximum, s.maximum))
     add_to(&s.sum, &s.sum_error, t.sum)
     s.sum_error = vadd(s.sum_error, t.sum_error)
     add_to(&s.weight, &s.weight_error, t.weight)
@@ -479,6 +493,8 @@ cdef void power_parameters(PowerParameters* p, const double* power, double limit
     p.count = vset(limit)
     p.power = vselect(tiny, vselect(vless(given, vset(0.0)), vsub(vset(0.0), least), least), given)
     p.power = vselect(vless(sizes, vset(INFINITY)), p.power, vset(1.0))
+    p.most = vselect(vless(given, vset(0.0)), vset(0.0), vselect(vequal(given, vset(0.0)), vset(NAN), vset(INFINITY)))
+    p.most = vselect(vless(sizes, vset(INFINITY)), p.most, vset(NAN))
     p.kind = CAREFUL
     if size == INFINITY:
         p.kind = COUNT              # the maximum tells, unless there are NaN
@@ -510,58 +526,70 @@ cdef inline vector bounded(vector value, vector m, const PowerParameters* p) noe
 
 
 cdef inline vector log_of_root(const PowerState* s, const PowerParameters* p, vector* total, vector* sign,
-                               vector* error) noexcept nogil:
-    """log2 of the p-th root of the sum or mean, less the base, in double-double; also the sum, as sign and `total`."""
-    cdef vector zero = vset(0.0), one = vset(1.0), e, log, log_error, rest
-    cdef vmask is_tiny
+                               vector* rest, vector* error) noexcept nogil:
+    """log2 of the p-th root of the sum or mean, less the base, in double-double; also the sum: `rest` and the unit, or
+    sign and `total`.
+    """
+    cdef vector zero = vset(0.0), one = vset(1.0), e, log, log_error
+    cdef vmask is_tiny, is_huge
     # The sum less the unit
     if p.mean:
-        rest = quotient(s.sum, s.sum_error, s.weight, s.weight_error, error)
-        rest = fast_two_sum(rest, error[0], error)
+        rest[0] = quotient(s.sum, s.sum_error, s.weight, s.weight_error, error)
+        rest[0] = fast_two_sum(rest[0], error[0], error)
     else:
-        rest = product(vsub(s.weight, one), s.unit, error)
-        error[0] = vadd(vfma(s.weight_error, s.unit, error[0]), s.sum_error)
-        rest = two_sum(rest, s.sum, &e)
-        rest = two_sum(rest, vadd(e, error[0]), error)
-    total[0] = vadd(s.unit, rest)
+        rest[0] = vmul(two_sum(s.weight, vsub(zero, one), error), s.unit)     # the unit is 0 or 1
+        error[0] = vfma(vadd(error[0], s.weight_error), s.unit, s.sum_error)
+        rest[0] = two_sum(rest[0], s.sum, &e)
+        rest[0] = two_sum(rest[0], vadd(e, error[0]), error)
+    total[0] = vadd(vadd(s.unit, rest[0]), error[0])
     sign[0] = sign_of(total[0])
     total[0] = absolute(total[0])
     is_tiny = vless(total[0], vset(DOUBLE_MIN))
-    log = vmul(vselect(is_tiny, vset(TWO_54), one), sign[0])
-    log = log2_double(vmul(rest, log), vmul(error[0], log), vmul(s.unit, log), True, &e, &log_error)
-    e = vsub(e, vselect(is_tiny, vset(54.0), zero))
+    is_huge = vless(vset(DOUBLE_MAX / 4), total[0])
+    log = vmul(vselect(is_tiny, vset(TWO_54), vselect(is_huge, vset(0.25), one)), sign[0])
+    log = log2_double(vmul(rest[0], log), vmul(error[0], log), vmul(s.unit, log), True, &e, &log_error)
+    e = vsub(e, vselect(is_tiny, vset(54.0), vselect(is_huge, vset(-2.0), zero)))
     e = two_sum(vadd(s.exponent, e), log, &log)
     return quotient(e, vadd(log, log_error), p.power, zero, error)
 
 
 cdef inline vector power_result(const PowerState* s, const PowerParameters* p, vector* sign) noexcept nogil:
     """The p-th root, rounded but once, and what infinite elements, p and nothing make of it."""
-    cdef vector zero = vset(0.0), infinity = vset(INFINITY), total, error, value, m
+    cdef vector zero = vset(0.0), infinity = vset(INFINITY), total, rest, error, value, m
     cdef vector none = vselect(vless(p.given, zero), infinity, zero)
-    value = log_of_root(s, p, &total, sign, &error)
+    value = log_of_root(s, p, &total, sign, &rest, &error)
     m = absolute(s.maximum)
     value = vselect(vless(vset(LARGE_POWER), absolute(p.power)), vfma(vmul(value, vset(LN2)), m, m),
                     exp2_rounded(value, error))
-    value = vselect(vequal(total, zero), none, vselect(vequal(total, infinity), vsub(infinity, none), value))
+    value = vselect(vequal(total, zero), none, vselect(vequal(total, infinity), p.most, value))
     m = vselect(vequal(s.maximum, vset(-INFINITY)), none, m)
     value = bounded(value, m, p)
+    # A largest term that is infinite is the sum, unless it cancelled.
     value = vselect(vless(m, infinity), vselect(vequal(m, zero), m, value), m)
-    value = vselect(vless(absolute(p.given), infinity), value, m)
-    if not p.mean:
+    value = vselect(vequal(total, zero), vselect(vequal(m, p.most), vset(NAN), value), value)
+    if p.mean:      # the geometric mean of 0 and infinity
+        error = vselect(vequal(p.given, zero), vset(-TWO_54_INVERSE), vset(-INFINITY))
+        value = vselect(vless(rest, error), vselect(vless(m, infinity), value, vset(NAN)), value)
+    else:
         value = vselect(vequal(p.given, zero), total, value)
-    return vselect(vequal(total, total), value, total)      # NaN
+    value = vselect(vless(absolute(p.given), infinity), value, m)
+    return vselect(vequal(total, total), vselect(vequal(p.given, p.given), value, p.given), total)      # NaN
 
 
 cdef void power_finish(const void* states, const void* parameters, Py_ssize_t vectors, double* values, double* signs,
                        double* lost) noexcept nogil:
     cdef const PowerState* s = <const PowerState*>states
     cdef const PowerParameters* p = <const PowerParameters*>parameters
-    cdef vector sign
+    cdef vector sign, overflow
     cdef Py_ssize_t j
     for j in range(vectors):
         vstore(values + WIDTH*j, power_result(&s[j], &p[j], &sign))
         vstore(signs + WIDTH*j, sign)
-        vstore(lost + WIDTH*j, vset(NAN))
+        overflow = vset(NAN)
+        if p.mean:      # of sums, for which weights are too large; unless there are NaN
+            overflow = vselect(vless(vadd(absolute(s[j].sum), absolute(s[j].weight)), vset(INFINITY)), overflow,
+                               vset(INFINITY))
+        vstore(lost + WIDTH*j, overflow)
 
 
 cdef bint power_short(const void* parameters, const Block* a, Py_ssize_t vectors, double* values) noexcept nogil:
@@ -582,4 +610,4 @@ cdef Reduction PNORM = Reduction(
 
 cdef Reduction PMEAN = Reduction(
     power_row, power_tile, power_short, power_merge, power_finish, pmean_parameters,
-    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, INFINITY, True)
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, NAN, True)
