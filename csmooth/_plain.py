@@ -330,6 +330,8 @@ def pmean(block: Elements) -> tuple[Array, Array]:
     value = np.where(np.isfinite(rest), value + value * np.expm1(rest), value)
     value = bounded(value, np.maximum(flip * block.a, 0), block.weights)
     value = np.where(np.isinf(top) | np.isinf(p), np.where(side / total > 0, extreme, np.nan), value)
+    zeros = (np.isneginf(flip * block.a) & (block.weights != 0)).any(axis=1, keepdims=True)
+    value = np.where((p == 0) & zeros & np.isinf(extreme), np.nan, value)  # 0 * inf
     return value, np.ones_like(value)
 
 

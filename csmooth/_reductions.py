@@ -242,8 +242,8 @@ def boltzmann(
         The axes that are reduced; by default all.
     b : array_like, optional
         Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
-        `a` is NaN or infinite. An infinite weight of a finite element gives NaN. For infinite `alpha` weights only
-        say which elements exist.
+        `a` is NaN or infinite. An infinite weight makes any other infinite. For infinite `alpha` weights only say
+        which elements exist.
     keepdims : bool, optional
         Whether the reduced axes stay, with length 1.
     where : array_like of bool, optional

@@ -144,10 +144,9 @@ EXACT: dict[str, list[tuple[Any, dict[str, Any], float]]] = {
         ([3, 3, 5], {"b": [1, -1, 1]}, 5.0),
         ([5, 5, 3], {"b": [1, -1, 1]}, 3.0),
         ([1, 1], {"b": [1, -1]}, NAN),  # 0 / 0
-        ([1, 2], {"b": [INF, 1]}, NAN),  # inf / inf
-        ([1, 2], {"b": [INF, 1], "alpha": 0.0}, NAN),
-        ([1, 2], {"b": [1, -INF], "alpha": -2.0}, NAN),
-        ([1, 2], {"b": [INF, INF]}, NAN),
+        ([1, 2], {"b": [INF, 1]}, INF),  # an infinite weight makes any number infinite
+        ([1, 2], {"b": [INF, 1], "alpha": 0.0}, INF),
+        ([1, 2], {"b": [1, INF], "alpha": -2.0}, -INF),
     ],
     "alpha 0": [
         ([1, 2], {"alpha": 0.0}, 1.5),

@@ -322,8 +322,6 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
                 if not p.reduction.keeps or w[i] == INFINITY or w[i] == -INFINITY:
                     w[i] = 0
                 w[i] *= scratch.weights_scale
-            elif p.reduction.keeps and x[i] < INFINITY and (w[i] == INFINITY or w[i] == -INFINITY):
-                x[i] = NAN                      # a mean of inf / inf
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any number infinite
                 x[i] = most if x[i] == x[i] else NAN
                 w[i] = 1 if w[i] > 0 else -1
