@@ -508,6 +508,8 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             k = LANES*i + WIDTH*j
             if minded & AHEAD:
                 top[j] = vmax(vload(x + BLOCK + k), top[j])
+                if minded & MEANS:
+                    prefetch_near(x + 3*BLOCK + k)      # helps loops as long as this one, and hinders others
                 if minded & (MOMENTS | MEANS):
                     top[VECTORS + j] = vmax(other_extreme(vload(x + BLOCK + k), minded), top[VECTORS + j])
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, minded)
