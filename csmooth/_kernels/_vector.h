@@ -4,7 +4,8 @@
  * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
  * (nearly) once everywhere. vmax(a, b) is a > b ? a : b, so a NaN in a gives b. vload_part() reads the first `count`
  * elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH
- * vectors, of which `count` rows are wanted. Shifts and the i-operations see the bits as unsigned 64-bit integers.
+ * vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one
+ * of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
  */
 #ifndef CSMOOTH_VECTOR_H
 #define CSMOOTH_VECTOR_H
@@ -69,6 +70,12 @@ INLINE vector vpick(const double *table, vector k) {
 }
 INLINE vector vload_part(const double *p, int count, vector fill) {
     return _mm512_mask_loadu_pd(fill, (__mmask8)(count <= 0 ? 0 : count < 8 ? (1 << count) - 1 : 255), p);
+}
+INLINE void vunzip(vector *a) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const vector low = _mm512_permutex2var_pd(a[0], even, a[1]);
+    a[1] = _mm512_permutex2var_pd(a[0], _mm512_add_epi64(even, _mm512_set1_epi64(1)), a[1]);
+    a[0] = low;
 }
 /* Stages of 2 x 2 blocks of 1, 2 and 4 elements. */
 INLINE void vtranspose(vector *a, int count) {
@@ -148,6 +155,11 @@ INLINE vector vload_part(const double *p, int count, vector fill) {
     const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
     return _mm256_blendv_pd(fill, _mm256_maskload_pd(p, mask), DBL(mask));
 }
+INLINE void vunzip(vector *a) {
+    const vector low = _mm256_permute2f128_pd(a[0], a[1], 0x20), high = _mm256_permute2f128_pd(a[0], a[1], 0x31);
+    a[0] = _mm256_unpacklo_pd(low, high);
+    a[1] = _mm256_unpackhi_pd(low, high);
+}
 INLINE void vtranspose(vector *a, int count) {
     const vector low01 = _mm256_unpacklo_pd(a[0], a[1]), high01 = _mm256_unpackhi_pd(a[0], a[1]);
     const vector low23 = _mm256_unpacklo_pd(a[2], a[3]), high23 = _mm256_unpackhi_pd(a[2], a[3]);
@@ -207,6 +219,11 @@ INLINE vector vpick(const double *table, vector k) {
 INLINE vector vload_part(const double *p, int count, vector fill) {
     return count <= 0 ? fill : count == 1 ? vsetq_lane_f64(*p, fill, 0) : vld1q_f64(p);
 }
+INLINE void vunzip(vector *a) {
+    const vector low = vuzp1q_f64(a[0], a[1]);
+    a[1] = vuzp2q_f64(a[0], a[1]);
+    a[0] = low;
+}
 INLINE void vtranspose(vector *a, int count) {
     const vector low = vzip1q_f64(a[0], a[1]);
     a[1] = vzip2q_f64(a[0], a[1]);
@@ -256,6 +273,7 @@ INLINE vector vload_part(const double *p, int count, vector fill) {
     if (count > 0) memcpy(&fill, p, sizeof fill);
     return fill;
 }
+INLINE void vunzip(vector *a) { (void)a; }
 INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }
 
 #endif

@@ -170,9 +170,17 @@ cdef inline void convert(double* to, Py_ssize_t row_step, const char* source, Py
 cdef Py_ssize_t transpose(double* to, Py_ssize_t row_step, const char* source, Py_ssize_t rows, Py_ssize_t column,
                           Py_ssize_t columns) noexcept nogil:
     """As convert, for doubles whose step is their size, in squares of WIDTH; returns the number of columns done."""
-    cdef vector square[WIDTH]
+    cdef vector square[WIDTH + 1]     # 2 at least
     cdef const char* p
     cdef Py_ssize_t i, j, k, count
+    if rows == 2 and column == 2*<Py_ssize_t>sizeof(double):    # pairs, whose columns need no squares
+        for j in range(columns // WIDTH):
+            square[0] = vload(<const double*>source + 2*WIDTH*j)
+            square[1] = vload(<const double*>source + 2*WIDTH*j + WIDTH)
+            vunzip(square)
+            vstore(to + WIDTH*j, square[0])
+            vstore(to + row_step + WIDTH*j, square[1])
+        return columns // WIDTH * WIDTH
     for j in range(columns // WIDTH):
         i = 0
         while i < rows:
