@@ -22,7 +22,7 @@ from csmooth import conjugate, log_softmax, logsumexp_bounds, softmax
 
 MIB = 2**20
 LIMIT = MIB
-SIZE = int(os.environ.get("CSMOOTH_TEST_MIB", "64")) * MIB
+SIZE = int(os.environ.get("CSMOOTH_TEST_MIB", "16")) * MIB
 
 FUNCTIONS = ["logsumexp", "logmeanexp", "boltzmann", "pnorm", "pmean"]
 

@@ -20,6 +20,7 @@ cdef extern from "_vector.h":
     vector vmul(vector, vector) noexcept nogil
     vector vdiv(vector, vector) noexcept nogil
     vector vsqrt(vector) noexcept nogil
+    vector vabs(vector) noexcept nogil
     vector vfma(vector, vector, vector) noexcept nogil
     vector vfma1(vector, vector, vector) noexcept nogil
     vector vmax(vector, vector) noexcept nogil
@@ -365,7 +366,7 @@ cdef inline vector log2_double(vector x, vector x_error, vector unit, bint units
     z_error = vfma(vdiv(sum_error, sum), high, low)
     z = fast_two_sum(z, z_error, &z_error)
     if units:                               # the double next to 1 may be far from what is small in x
-        near = vless(vmax(x, vsub(vset(0.0), x)), vselect(vequal(unit, vset(0.0)), vset(0.0), vset(1.0 / 64)))
+        near = vless(vabs(x), vselect(vequal(unit, vset(0.0)), vset(0.0), vset(1.0 / 64)))
         z = vselect(near, x, z)
         z_error = vselect(near, x_error, z_error)
     half = product(vmul(z, vset(-0.5)), z, &e1)
@@ -415,7 +416,7 @@ cdef inline vector exp2_double(vector k, vector f, vector f_error, vector unit, 
 cdef inline vector exp2_rounded(vector x, vector x_error) noexcept nogil:
     """2**(x + x_error), rounded but once: 0.6 units, from 0 over subnormal numbers to infinity."""
     cdef vector shift = vset(ROUND_16TH), integer = vset(ROUND_INTEGER), outer, k, f, power
-    cdef vmask outside = vless(vset(1200.0), vmax(x, vsub(vset(0.0), x)))
+    cdef vmask outside = vless(vset(1200.0), vabs(x))
     x_error = vselect(outside, vset(0.0), x_error)
     x = vselect(outside, vselect(vless(x, vset(0.0)), vset(-1200.0), vset(1200.0)), x)
     outer = vsub(vfma(x, vset(0.5), integer), integer)          # in two factors, so that neither leaves the range

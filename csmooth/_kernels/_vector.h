@@ -47,6 +47,7 @@ INLINE vector vsub(vector a, vector b) { return _mm512_sub_pd(a, b); }
 INLINE vector vmul(vector a, vector b) { return _mm512_mul_pd(a, b); }
 INLINE vector vdiv(vector a, vector b) { return _mm512_div_pd(a, b); }
 INLINE vector vsqrt(vector a) { return _mm512_sqrt_pd(a); }
+INLINE vector vabs(vector a) { return _mm512_abs_pd(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
@@ -127,6 +128,7 @@ INLINE vector vsub(vector a, vector b) { return _mm256_sub_pd(a, b); }
 INLINE vector vmul(vector a, vector b) { return _mm256_mul_pd(a, b); }
 INLINE vector vdiv(vector a, vector b) { return _mm256_div_pd(a, b); }
 INLINE vector vsqrt(vector a) { return _mm256_sqrt_pd(a); }
+INLINE vector vabs(vector a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm256_max_pd(a, b); }
@@ -195,6 +197,7 @@ INLINE vector vsub(vector a, vector b) { return vsubq_f64(a, b); }
 INLINE vector vmul(vector a, vector b) { return vmulq_f64(a, b); }
 INLINE vector vdiv(vector a, vector b) { return vdivq_f64(a, b); }
 INLINE vector vsqrt(vector a) { return vsqrtq_f64(a); }
+INLINE vector vabs(vector a) { return vabsq_f64(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vfma1(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return vbslq_f64(m, vaddq_f64(a, b), a); }
@@ -247,6 +250,7 @@ INLINE vector vsub(vector a, vector b) { return a - b; }
 INLINE vector vmul(vector a, vector b) { return a * b; }
 INLINE vector vdiv(vector a, vector b) { return a / b; }
 INLINE vector vsqrt(vector a) { return sqrt(a); }
+INLINE vector vabs(vector a) { return fabs(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return a * b + c; }
 /* Dekker's product: each factor is cut into 26 and 27 bits, whose products are exact. */
 INLINE vector vfma1(vector a, vector b, vector c) {

@@ -19,12 +19,12 @@ cdef inline vector mean_of(const State* s, const Parameters* p) noexcept nogil:
     cdef vector zero = vset(0.0), infinity = vset(INFINITY), ratio = vdiv(s.side, s.sum), error, mean
     error = vadd(vfma1(vsub(zero, ratio), s.sum, s.side), vsub(s.side_error, vmul(ratio, s.sum_error)))
     mean = vadd(ratio, vdiv(error, s.sum))
-    mean = vselect(vless(absolute(mean), infinity), mean, ratio)
+    mean = vselect(vless(vabs(mean), infinity), mean, ratio)
     mean = vselect(vequal(s.sum, zero), vset(NAN), mean)
     if not p.weighted:
         mean = vselect(vless(s.maximum, mean), s.maximum, mean)
     # An infinite maximum is the mean, unless all elements count alike; so is the maximum for infinite sharpness.
-    mean = vselect(vless(absolute(s.maximum), infinity), mean, vselect(vequal(p.scale, zero), mean, s.maximum))
+    mean = vselect(vless(vabs(s.maximum), infinity), mean, vselect(vequal(p.scale, zero), mean, s.maximum))
     mean = vselect(vless(p.alpha, infinity), mean, s.maximum)
     return vselect(vequal(s.sum, s.sum), vadd(vmul(mean, p.sign), zero), s.sum)     # NaN; no -0.0
 
@@ -38,8 +38,8 @@ cdef void boltzmann_finish(const void* states, const void* parameters, Py_ssize_
     for j in range(vectors):
         vstore(values + WIDTH*j, mean_of(&s[j], &p[j]))
         vstore(signs + WIDTH*j, vset(1.0))
-        overflow = vselect(vless(vadd(absolute(s[j].sum), absolute(s[j].side)), infinity), vset(NAN), infinity)
-        overflow = vselect(vless(absolute(s[j].maximum), infinity), overflow, vset(NAN))
+        overflow = vselect(vless(vadd(vabs(s[j].sum), vabs(s[j].side)), infinity), vset(NAN), infinity)
+        overflow = vselect(vless(vabs(s[j].maximum), infinity), overflow, vset(NAN))
         vstore(lost + WIDTH*j, overflow)
 
 

@@ -90,10 +90,6 @@ cdef enum:
     WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
 
 
-cdef inline vector absolute(vector x) noexcept nogil:
-    return vmax(x, vsub(vset(0.0), x))
-
-
 cdef inline State empty_state() noexcept nogil:
     cdef State s
     s.maximum = vset(-INFINITY)
@@ -105,7 +101,7 @@ cdef inline State state_at(vector maximum, const Parameters* p) noexcept nogil:
     """The empty state with the reference that suits this maximum."""
     cdef State s = empty_state()
     cdef vector t = vmul(maximum, p.scale)
-    cdef vmask near = vless(absolute(t), vset(LARGEST_PRODUCT))
+    cdef vmask near = vless(vabs(t), vset(LARGEST_PRODUCT))
     s.maximum = maximum
     s.exponent = vsub(vadd(t, vset(ROUND_INTEGER)), vset(ROUND_INTEGER))
     if not vall(near):
@@ -227,7 +223,7 @@ cdef inline void add_mean(vector x, const double* weight, const Reference* r, ve
     """Adds one element to the sums of logmeanexp: `means` and each `step`-th vector after it."""
     cdef vector zero = vset(0.0), w = vset(1.0), product, line, curve, small, error
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x, t = vmax(r.low, distance)
-    cdef vmask far = vless(r.near, absolute(x)), gone
+    cdef vmask far = vless(r.near, vabs(x)), gone
     if minded & SHIFTED:                # the maximum may be infinite
         t = vselect(vequal(t, vset(INFINITY)), zero, t)
     curve = exp2_curve(t, r.scale, r.scale_error, r.shift, r.one, far, &small)
@@ -359,7 +355,7 @@ cdef inline vector centre_of_line(vector near, vector maximum, vector opposite) 
     cdef vector zero = vset(0.0), centre = vselect(vless(opposite, zero), vsub(zero, opposite), zero)
     centre = vselect(vless(maximum, zero), maximum, centre)
     centre = vselect(vless(vmax(maximum, opposite), near), centre, zero)
-    return vselect(vless(absolute(centre), near), centre, zero)
+    return vselect(vless(vabs(centre), near), centre, zero)
 
 
 cdef inline vector other_extreme(vector x, int minded) noexcept nogil:
@@ -799,7 +795,7 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
         if minded & MEANS:
             m = <MeanState*>t
             m.opposite = vmax(other, m.opposite)
-        shifted = shifted or vany(vless(vset(0.0), absolute(t.offset)))
+        shifted = shifted or vany(vless(vset(0.0), vabs(t.offset)))
         scaled = scaled or p[j].scaled
     if a.weights != NULL and minded & MEANS and p.weighted:
         add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS)
@@ -833,7 +829,7 @@ cdef inline bint few_states(State* s, const Parameters* p, const Block* a, Py_ss
     cdef Py_ssize_t j
     for j in range(vectors):
         s[j] = state_at(scan_column(a, WIDTH*j, &unused, 0), &p[j])
-        if vany(vless(vset(0.0), absolute(s[j].offset))):
+        if vany(vless(vset(0.0), vabs(s[j].offset))):
             return False
     if scaled:
         add_few_rows(s, p, a, vectors, True, minded | SCALED)
@@ -847,7 +843,7 @@ cdef void exponential_parameters(void* parameters, const double* alpha, double l
     cdef vector a = vload(alpha), zero = vset(0.0), one = vset(1.0), log2e = vset(LOG2_E), product, original, error
     cdef vmask infinite
     cdef Py_ssize_t j
-    p.alpha = absolute(a)
+    p.alpha = vabs(a)
     p.sign = vselect(vless(a, zero), vset(-1.0), vselect(vequal(a, a), one, a))
     p.count = vset(limit)
     p.most = vselect(vless(p.alpha, vset(INFINITY)), vdiv(vset(log(limit)), p.alpha), zero)

@@ -26,12 +26,12 @@ cdef void logsumexp_gradient(void* map, const void* state, const void* parameter
     cdef const State* s = <const State*>state
     cdef const Parameters* p = <const Parameters*>parameters
     cdef vector zero = vset(0.0), total, error
-    cdef vmask none = vequal(s.maximum, vset(-INFINITY)), finite = vless(absolute(s.maximum), vset(INFINITY))
+    cdef vmask none = vequal(s.maximum, vset(-INFINITY)), finite = vless(vabs(s.maximum), vset(INFINITY))
     g.softmax = softmax_of(s, p, False)
     g.softmax.factor = vselect(none, zero, g.softmax.factor)
     g.softmax.none = vselect(none, zero, g.softmax.none)
     total = sum_of(s, p, &error)
-    total = log_double(absolute(total), vmul(error, sign_of(total)), True, &error)
+    total = log_double(vabs(total), vmul(error, sign_of(total)), True, &error)
     total = divided(total, p, &error)
     g.log = vselect(finite, total, zero)
     g.log_error = vselect(finite, error, zero)
@@ -136,7 +136,7 @@ cdef void boltzmann_gradient(void* map, const void* state, const void* parameter
     cdef const Parameters* p = <const Parameters*>parameters
     g.softmax = shares_of(s, p, s.sum, s.sum_error)
     g.mean = quotient(s.side, s.side_error, s.sum, s.sum_error, &g.mean_error)
-    g.mean = vselect(vless(absolute(s.maximum), vset(INFINITY)), g.mean, s.maximum)
+    g.mean = vselect(vless(vabs(s.maximum), vset(INFINITY)), g.mean, s.maximum)
 
 
 cdef void boltzmann_gradient_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride,
@@ -156,7 +156,7 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
             weight = weights + stride*i + WIDTH*j if weights != NULL else NULL
             share = share_of(finite(element), weight, &g.softmax)
             distance = vsub(vsub(element, g.mean), g.mean_error)
-            counts = vless(vselect(vequal(share, zero), infinity, absolute(g.mean)), infinity)
+            counts = vless(vselect(vequal(share, zero), infinity, vabs(g.mean)), infinity)
             tilted = g.softmax              # so that nothing is rounded to a subnormal number on the way
             tilted.factor = vmul(tilted.factor, vfma(tilted.alpha, distance, vset(1.0)))
             tilted.factor = vselect(counts, tilted.factor, g.softmax.factor)
@@ -215,7 +215,7 @@ cdef inline vector slope_of_mean(vector distance, vector alpha, vector share, ve
     near = vmul(vmul(vmul(weight, distance), distance), near)
     far = vselect(vequal(share, zero), weight, vfma(share, vsub(u, one), weight))
     far = vdiv(vdiv(far, alpha), alpha)
-    return vselect(vequal(weight, zero), zero, vselect(vless(one, absolute(u)), far, near))
+    return vselect(vequal(weight, zero), zero, vselect(vless(one, vabs(u)), far, near))
 
 
 cdef Mapping LOGMEANEXP_GRADIENT = Mapping(
@@ -284,11 +284,11 @@ cdef void power_gradient_apply(const void* maps, const double* x, const double* 
         is_known = vless(zero, g.is_known)
         for i in range(rows):
             element = vload(x + stride*i + WIDTH*j)
-            size = absolute(element)
+            size = vabs(element)
             w = vmul(g.weight, vload(weights + stride*i + WIDTH*j)) if weights != NULL else g.weight
             term = term_of(element, &g.reference, &error, CAREFUL)
             error = vfma(vmul(term, vset(-LN2)), vmul(g.rest, g.reference.power), error)
-            if vany(vless(zero, absolute(g.power_error))):
+            if vany(vless(zero, vabs(g.power_error))):
                 error = vfma(vmul(term, g.power_error), log_of_ratio(size, &g), error)
             term = vadd(term, error)
             term = vselect(is_known, g.known, term)

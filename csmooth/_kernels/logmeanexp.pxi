@@ -50,7 +50,7 @@ cdef inline vector times(vector x, vector y, vector y_error, vector* error) noex
 cdef inline vector joined(vector x, vector x_error, vector* error) noexcept nogil:
     """x + x_error, and what rounding left of it; x where that is not finite."""
     cdef vector total = fast_two_sum(x, x_error, error)
-    cdef vmask finite = vless(absolute(x), vset(INFINITY))
+    cdef vmask finite = vless(vabs(x), vset(INFINITY))
     error[0] = vselect(finite, error[0], vset(0.0))
     return vselect(finite, total, x)
 
@@ -61,7 +61,7 @@ cdef inline vector log1p_less(vector m, vector m_error) noexcept nogil:
     one_more = fast_two_sum(one_more, vadd(error, m_error), &error)
     log = log_double(one_more, error, False, &error)
     log = vadd(vsub(log, m), vsub(error, m_error))          # the first difference is exact
-    return vselect(vless(absolute(m), vset(TINY_MEAN)), vmul(vmul(vset(-0.5), m), m), log)
+    return vselect(vless(vabs(m), vset(TINY_MEAN)), vmul(vmul(vset(-0.5), m), m), log)
 
 
 cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, vector line, vector line_error,
@@ -77,7 +77,7 @@ cdef inline vector logmean_near_zero(const MeanState* m, const Parameters* p, ve
     curve = quotient(curve, error, weight, weight_error, &curve_error)
     mean = times(p.alpha, line, line_error, &error)
     mean = sum_pairs(mean, error, curve, curve_error, &mean_error)
-    holds[0] = vless(absolute(vsub(mean, vset(0.125))), vset(0.875))
+    holds[0] = vless(vabs(vsub(mean, vset(0.125))), vset(0.875))
     curve = sum_pairs(curve, curve_error, log1p_less(mean, mean_error), zero, &error)
     curve = divided(curve, p, &error)
     line = sum_pairs(line, line_error, curve, error, &error)
@@ -130,7 +130,7 @@ cdef inline vector logmean_double(const MeanState* m, const Parameters* p, vecto
     # An infinite maximum is the result, unless weights make the mean negative or a difference of infinities.
     other = vselect(vless(zero, vdiv(s.sum, weight)), s.maximum, vset(NAN))
     other = vselect(vequal(s.maximum, infinity), other, s.maximum)
-    other = vselect(vless(absolute(s.maximum), infinity), value, other)
+    other = vselect(vless(vabs(s.maximum), infinity), value, other)
     other = vselect(vequal(p.alpha, infinity), s.maximum, vselect(vequal(weight, zero), vset(NAN), other))
     other = vselect(vequal(s.sum, s.sum), other, s.sum)
     other = vselect(holds, vselect(vequal(weight, zero), vset(NAN), value), other)
@@ -161,12 +161,12 @@ cdef void logmeanexp_finish(const void* states, const void* parameters, Py_ssize
         s = &m[j].state
         vstore(values + WIDTH*j, logmean_of(&m[j], &p[j]))
         vstore(signs + WIDTH*j, vset(1.0))
-        size = vadd(vadd(absolute(s.sum), absolute(m[j].line)), vadd(absolute(m[j].near), absolute(m[j].far)))
-        cancelled = vadd(absolute(s.sum), vmul(absolute(m[j].near), one_of(s)))
+        size = vadd(vadd(vabs(s.sum), vabs(m[j].line)), vadd(vabs(m[j].near), vabs(m[j].far)))
+        cancelled = vadd(vabs(s.sum), vmul(vabs(m[j].near), one_of(s)))
         cancelled = vselect(vequal(cancelled, vset(0.0)), s.maximum, vset(NAN))
         cancelled = vselect(vequal(vadd(m[j].near, m[j].far), vset(0.0)), vset(NAN), cancelled)
         cancelled = vselect(vless(size, infinity), cancelled, infinity)
-        vstore(lost + WIDTH*j, vselect(vless(absolute(s.maximum), infinity), cancelled, vset(NAN)))
+        vstore(lost + WIDTH*j, vselect(vless(vabs(s.maximum), infinity), cancelled, vset(NAN)))
 
 
 cdef bint logmeanexp_short(const void* parameters, const Block* a, Py_ssize_t vectors, double* values) noexcept nogil:

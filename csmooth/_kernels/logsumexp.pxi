@@ -42,7 +42,7 @@ cdef inline vector divided(vector log, const Parameters* p, vector* error) noexc
     """(log + error) / alpha, as the sum of two doubles; 0 where alpha is infinite, which leaves the maximum."""
     cdef vector zero = vset(0.0), infinity = vset(INFINITY), ratio = vdiv(log, p.alpha), ratio_error
     ratio_error = vdiv(vadd(vfma1(vsub(zero, ratio), p.alpha, log), error[0]), p.alpha)
-    ratio_error = vselect(vless(absolute(ratio), infinity), ratio_error, zero)
+    ratio_error = vselect(vless(vabs(ratio), infinity), ratio_error, zero)
     error[0] = vselect(vless(p.alpha, infinity), ratio_error, zero)
     return ratio
 
@@ -60,7 +60,7 @@ cdef inline vector result_of(const State* s, const Parameters* p, vector log, ve
     value = vselect(vless(most, value), most, value)
     number = vequal(value, value)
     if not vall(number):                # NaN, or an infinity on the way
-        finite = vless(absolute(s.maximum), vset(INFINITY))
+        finite = vless(vabs(s.maximum), vset(INFINITY))
         value = vselect(number, value, vadd(s.maximum, log))
         value = vselect(finite, value, vfma(s.sum, zero, s.maximum))
         value = vselect(vequal(s.maximum, vset(INFINITY)), vselect(vequal(s.side, zero), vset(NAN), value), value)
@@ -86,10 +86,10 @@ cdef inline void finish(const State* s, const Parameters* p, Py_ssize_t vectors,
     for j in range(vectors):
         sign[j] = vset(1.0)
         if weighted:
-            finite = vless(absolute(s[j].maximum), vset(INFINITY))
+            finite = vless(vabs(s[j].maximum), vset(INFINITY))
             total[j] = vselect(finite, fast_two_sum(total[j], error[j], &error[j]), s[j].side)
             sign[j] = sign_of(total[j])
-            total[j] = absolute(total[j])
+            total[j] = vabs(total[j])
             error[j] = vmul(error[j], sign[j])
     for j in range(vectors):
         total[j] = log_double(total[j], error[j], weighted, &error[j])
@@ -102,11 +102,11 @@ cdef inline void finish(const State* s, const Parameters* p, Py_ssize_t vectors,
         vstore(signs + WIDTH*j, vselect(vequal(value, value), sign[j], value))
         value = vset(NAN)
         if weighted:
-            finite = vless(absolute(s[j].maximum), vset(INFINITY))
-            value = vselect(vless(absolute(s[j].sum), vset(LOST)), s[j].maximum, value)
+            finite = vless(vabs(s[j].maximum), vset(INFINITY))
+            value = vselect(vless(vabs(s[j].sum), vset(LOST)), s[j].maximum, value)
             value = vselect(vequal(s[j].side, vset(0.0)), value, vset(NAN))
-            value = vselect(vless(absolute(s[j].sum), vset(INFINITY)), value, vset(INFINITY))
-            value = vselect(vless(absolute(s[j].side), vset(INFINITY)), value, vset(INFINITY))
+            value = vselect(vless(vabs(s[j].sum), vset(INFINITY)), value, vset(INFINITY))
+            value = vselect(vless(vabs(s[j].side), vset(INFINITY)), value, vset(INFINITY))
             value = vselect(finite, value, vset(NAN))
         vstore(lost + WIDTH*j, value)
 

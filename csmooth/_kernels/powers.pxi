@@ -62,7 +62,7 @@ cdef struct Sum:
 cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p, int kind) noexcept nogil:
     """The reference that suits the maximum; the state is told, but its sums are not moved."""
     cdef PowerReference r
-    cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), m = absolute(s.maximum), even, e, log
+    cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), m = vabs(s.maximum), even, e, log
     cdef vmask negative = vless(p.sign, zero), is_large
     r.infinite = vselect(negative, zero, vset(DOUBLE_MAX))
     r.nothing = vselect(negative, vset(DOUBLE_LEAST), zero)
@@ -75,7 +75,7 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     r.power = p.power
     r.sign = p.sign
     r.floor = vset(0.0 if p.mean else -INFINITY)
-    r.beside = vselect(vequal(absolute(s.maximum), p.most), s.maximum, vset(-INFINITY))
+    r.beside = vselect(vequal(vabs(s.maximum), p.most), s.maximum, vset(-INFINITY))
     r.scale = vlookup(EXP2_TABLE, vsub(vset(ROUND_16TH), even))
     r.base_error = r.origin = r.unit = r.shift = r.close = zero
     s.base = s.base_error = s.unit = zero
@@ -85,7 +85,7 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     m = vmul(m, r.scale)
     log = log2_fast(m, &e) if kind == LOGARITHM else log2_double(m, zero, zero, False, &e, &m)
     e = vadd(e, even)
-    is_large = vless(vset(LARGE_POWER), absolute(p.power))
+    is_large = vless(vset(LARGE_POWER), vabs(p.power))
     s.base = vselect(is_large, e, zero)
     s.base_error = r.base_error = vselect(is_large, log, zero)
     r.close = vselect(is_large, zero, p.power)
@@ -104,7 +104,7 @@ cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters
     cdef vector factor, units
     down = vfma(down, p.power, vsub(s.exponent, to.exponent))
     factor = exp2_down(vselect(vless(down, zero), down, zero))
-    factor = vselect(up, vselect(vequal(absolute(to.maximum), p.most), zero, factor), factor)
+    factor = vselect(up, vselect(vequal(vabs(to.maximum), p.most), zero, factor), factor)
     units = vsub(vmul(s.unit, factor), to.unit)
     s.sum = vmul(s.sum, factor)
     s.sum_error = vfma(s.sum_error, factor, vmul(s.weight_error, units))
@@ -120,7 +120,7 @@ cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters
 
 cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int kind) noexcept nogil:
     """abs(x)**p / 2**exponent - unit in double-double; of roots and LOGARITHM, the first double may be off."""
-    cdef vector zero = vset(0.0), one = vset(1.0), y = absolute(x), root, square, square_error, e, k, f, log
+    cdef vector zero = vset(0.0), one = vset(1.0), y = vabs(x), root, square, square_error, e, k, f, log
     cdef vector log_error, small, small_error
     cdef vmask vanishes     # less than 2**-1000
     cdef vmask below
@@ -129,7 +129,7 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
         return vadd(vselect(vequal(y, zero), zero, one), vsub(y, y))        # NaN
     if kind == CAREFUL:
         y = vselect(vequal(y, zero), r.nothing, y)
-        y = vselect(vequal(absolute(x), vset(INFINITY)), r.infinite, y)
+        y = vselect(vequal(vabs(x), vset(INFINITY)), r.infinite, y)
         vanishes = vequal(y, zero)
         below = vless(y, one)
         log = log2_double(vmul(y, vselect(below, vset(TWO_54), vset(0.25))), zero, zero, False, &e, &log_error)
@@ -145,7 +145,7 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
         f = fast_two_sum(f, vadd(vadd(small_error, e), small), &small)
         log = exp2_double(k, f, small, r.unit, &small)
         k = vselect(vanishes, zero, k)          # nor does it count beside a 0 whose power is infinite
-        vanishes = vless(vset(1020.0), absolute(vsub(k, vset(ROUND_16TH))))
+        vanishes = vless(vset(1020.0), vabs(vsub(k, vset(ROUND_16TH))))
         error[0] = vselect(vanishes, zero, small)
         return vselect(vanishes, vsub(zero, r.unit), log)
     y = vmul(y, r.scale)
@@ -190,9 +190,9 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
         if weight != NULL:
             w = vload(weight)
         x = vselect(vless(vmul(x, r.sign), r.floor), vset(NAN), x)
-        beside = vless(vmul(absolute(x), r.sign), r.beside)
+        beside = vless(vmul(vabs(x), r.sign), r.beside)
         if kind < CAREFUL:
-            x = vselect(vequal(absolute(x), vset(INFINITY)), vset(DOUBLE_MAX), x)
+            x = vselect(vequal(vabs(x), vset(INFINITY)), vset(DOUBLE_MAX), x)
         term = term_of(x, r, &error, kind)
         term = product(vselect(beside, vsub(vset(0.0), r.unit), term), w, &e)
         error = vselect(beside, vset(0.0), error)
@@ -251,7 +251,7 @@ cdef inline void fold_sums(Sum* lanes, Py_ssize_t vectors) noexcept nogil:
 
 cdef inline void scan_powers(vector* top, const double* x, const double* w, vector sign) noexcept nogil:
     """Raises top to the maximum, as a state has it, of WIDTH more elements."""
-    cdef vector key = vmul(absolute(vload(x)), sign)
+    cdef vector key = vmul(vabs(vload(x)), sign)
     if w != NULL:
         key = vselect(vequal(vload(w), vset(0.0)), vset(-INFINITY), key)
     top[0] = vmax(key, top[0])
@@ -304,7 +304,7 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
             k = LANES*i + WIDTH*j
             if ahead:
                 prefetch_near(a.x + 3*BLOCK + k)    # from memory in half the time
-                scan_powers(&a.top[j], a.x + BLOCK + k, NULL, r.sign)
+                a.top[j] = vmax(vabs(vload(a.x + BLOCK + k)), a.top[j])     # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
                       general)
     if a.tail != NULL:
@@ -486,7 +486,7 @@ cdef void power_merge(void* into, const void* other, const void* parameters) noe
 
 cdef void power_parameters(PowerParameters* p, const double* power, double limit, bint mean) noexcept nogil:
     cdef double first = power[0], size = abs(first)
-    cdef vector given = vload(power), sizes = absolute(given), least = vset(SMALLEST_POWER)
+    cdef vector given = vload(power), sizes = vabs(given), least = vset(SMALLEST_POWER)
     cdef vmask tiny = vless(sizes, least)
     p.given = given
     p.sign = vselect(vless(given, vset(0.0)), vset(-1.0), vset(1.0))
@@ -544,7 +544,7 @@ cdef inline vector log_of_root(const PowerState* s, const PowerParameters* p, ve
         rest[0] = two_sum(rest[0], vadd(e, error[0]), error)
     total[0] = vadd(vadd(s.unit, rest[0]), error[0])
     sign[0] = sign_of(total[0])
-    total[0] = absolute(total[0])
+    total[0] = vabs(total[0])
     is_tiny = vless(total[0], vset(DOUBLE_MIN))
     is_huge = vless(vset(DOUBLE_MAX / 4), total[0])
     log = vmul(vselect(is_tiny, vset(TWO_54), vselect(is_huge, vset(0.25), one)), sign[0])
@@ -559,8 +559,8 @@ cdef inline vector power_result(const PowerState* s, const PowerParameters* p, v
     cdef vector zero = vset(0.0), infinity = vset(INFINITY), total, rest, error, value, m
     cdef vector none = vselect(vless(p.given, zero), infinity, zero)
     value = log_of_root(s, p, &total, sign, &rest, &error)
-    m = absolute(s.maximum)
-    value = vselect(vless(vset(LARGE_POWER), absolute(p.power)), vfma(vmul(value, vset(LN2)), m, m),
+    m = vabs(s.maximum)
+    value = vselect(vless(vset(LARGE_POWER), vabs(p.power)), vfma(vmul(value, vset(LN2)), m, m),
                     exp2_rounded(value, error))
     value = vselect(vequal(total, zero), none, vselect(vequal(total, infinity), p.most, value))
     m = vselect(vequal(s.maximum, vset(-INFINITY)), none, m)
@@ -573,7 +573,7 @@ cdef inline vector power_result(const PowerState* s, const PowerParameters* p, v
         value = vselect(vless(rest, error), vselect(vless(m, infinity), value, vset(NAN)), value)
     else:
         value = vselect(vequal(p.given, zero), total, value)
-    value = vselect(vless(absolute(p.given), infinity), value, m)
+    value = vselect(vless(vabs(p.given), infinity), value, m)
     return vselect(vequal(total, total), vselect(vequal(p.given, p.given), value, p.given), total)      # NaN
 
 
@@ -588,7 +588,7 @@ cdef void power_finish(const void* states, const void* parameters, Py_ssize_t ve
         vstore(signs + WIDTH*j, sign)
         overflow = vset(NAN)
         if p.mean:      # of sums, for which weights are too large; unless there are NaN
-            overflow = vselect(vless(vadd(absolute(s[j].sum), absolute(s[j].weight)), vset(INFINITY)), overflow,
+            overflow = vselect(vless(vadd(vabs(s[j].sum), vabs(s[j].weight)), vset(INFINITY)), overflow,
                                vset(INFINITY))
         vstore(lost + WIDTH*j, overflow)
 

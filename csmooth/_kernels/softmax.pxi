@@ -31,10 +31,10 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.shift = r.shift
     m.low = r.low
     m.maximum = s.maximum
-    m.shifted = vany(vless(zero, absolute(s.offset)))
+    m.shifted = vany(vless(zero, vabs(s.offset)))
     m.scaled = p.scaled
     total = sum_of(s, p, &error)
-    regular = vless(vmul(absolute(s.maximum), zero), one)       # finite
+    regular = vless(vmul(vabs(s.maximum), zero), one)       # finite
     regular = vless(vselect(regular, p.alpha, vset(INFINITY)), vset(INFINITY))
     total = vselect(regular, total, s.side)
     error = vselect(regular, error, zero)
