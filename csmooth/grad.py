@@ -244,11 +244,13 @@ def pnorm(
     call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
     call.run()
     call.set_limits(into._replace(a=np.abs(into.a)) if np.isinf(power).any() else into, np.sign(into.a))
-    call.zero_where(np.equal(power, 0))
+    flat = np.equal(power, 0) & ~np.isnan(call.value.array)
+    call.zero_where(flat)
     if call.slope is not None:
         with np.errstate(all="ignore"):
             call.slope.array[...] *= _factor(call.value.array)
-            call.slope.array[...] /= np.where(np.equal(power, 0), np.inf, power)
+            call.slope.array[...] /= power
+            call.slope.array[flat] = 0
     return call.results(_reductions.left_empty(into, None))
 
 
@@ -365,8 +367,9 @@ class _Call:
                 self.slope.array[...] = 0
             _reductions.reduce(self.function, into, self.parameter, self.initial, self.value.array, sign)
             return
+        close = self.function == "pnorm" and self.slope is not None
         kernels.map(
-            self.function,
+            "pnorm_slope" if close else self.function,
             len(into.kept),
             into.a,
             into.weights,
@@ -380,6 +383,8 @@ class _Call:
             sign,
             None if self.slope is None else self.slope.array,
         )
+        if close:  # the value must not depend on what is wanted beside it
+            _reductions.reduce(self.function, into, self.parameter, None, self.value.array)
 
     def set_limits(self, into: _arrays.Operands, factor: Any = 1.0) -> None:
         """For an infinite parameter, the extremes share the whole."""
@@ -388,6 +393,9 @@ class _Call:
             return
         share = np.empty_like(self.gradient.arranged)
         one = np.where(infinite, self.parameter, 1.0)
+        unknown = np.isnan(self.value.array)
+        if unknown.any():
+            one = np.where(unknown, np.nan, one)
         kernels.map(
             "logsumexp",
             len(into.kept),
@@ -426,8 +434,10 @@ class _Call:
         else:
             parts["a"] = _summed(self.gradient.array, self.shape, self.mask, self.out)
         if self.slope is not None:
-            with np.errstate(all="ignore"):
-                self.slope.array = self.slope.array.astype(self.into.dtype)
+            array = self.value.array
+            with np.errstate(all="ignore"):  # no -0.0
+                slope = np.where(np.isinf(array), 0, self.slope.array) + 0.0
+                self.slope.array = np.where(np.isnan(array), np.nan, slope).astype(self.into.dtype)
             parts[self.name] = self.slope.result(empty)
         value = self.value.result(empty)
         if self.sign is not None:

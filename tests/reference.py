@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from csmooth import _dispatch, _reductions, _softmax
+from csmooth import _dispatch, _reductions, _softmax, grad
 
 LEVELS = _dispatch.available()
 
@@ -21,6 +21,7 @@ def running(level: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_reductions, "kernels", LEVELS[level])
         patch.setattr(_softmax, "kernels", LEVELS[level])
+        patch.setattr(grad, "kernels", LEVELS[level])
         patch.setattr(_reductions, "_reduce_vector", LEVELS[level].reduce_vector)
         yield
 

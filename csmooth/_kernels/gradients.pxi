@@ -26,7 +26,8 @@ cdef void logsumexp_gradient(void* map, const void* state, const void* parameter
     cdef const State* s = <const State*>state
     cdef const Parameters* p = <const Parameters*>parameters
     cdef vector zero = vset(0.0), total, error
-    cdef vmask none = vequal(s.maximum, vset(-INFINITY)), finite = vless(vabs(s.maximum), vset(INFINITY))
+    cdef vmask none = vequal(vselect(vequal(p.alpha, p.alpha), s.maximum, zero), vset(-INFINITY))
+    cdef vmask finite = vless(vabs(s.maximum), vset(INFINITY))
     g.softmax = softmax_of(s, p, False)
     g.softmax.factor = vselect(none, zero, g.softmax.factor)
     g.softmax.none = vselect(none, zero, g.softmax.none)
@@ -91,7 +92,8 @@ cdef inline Softmax shares_of(const State* s, const Parameters* p, vector total,
     cdef Reference r = reference_of(s, p, 0)
     cdef Softmax m
     cdef vector zero = vset(0.0)
-    cdef vmask flat = vequal(p.scale, zero), none = vequal(vselect(flat, zero, s.maximum), vset(-INFINITY))
+    cdef vmask flat = vequal(p.scale, zero), none
+    none = vequal(vselect(vequal(p.scale, p.scale), vselect(flat, zero, s.maximum), zero), vset(-INFINITY))
     m.offset = r.offset
     m.scale = r.scale
     m.scale_error = r.scale_error
@@ -175,9 +177,13 @@ cdef void logmeanexp_gradient(void* map, const void* state, const void* paramete
     cdef Gradient* g = <Gradient*>map
     cdef const MeanState* m = <const MeanState*>state
     cdef const Parameters* p = <const Parameters*>parameters
-    cdef vector error, total = total_of(m, p, &error)
-    g.softmax = shares_of(&m.state, p, total, error)
+    cdef vector error, total = total_of(m, p, &error), rest
+    cdef vector weight = sum_pairs(m.near, m.near_error, m.far, m.far_error, &rest)
+    cdef vmask flat = vequal(p.alpha, vset(0.0))        # infinite elements count alike
     g.mean = logmean_double(m, p, &g.mean_error)
+    total = vselect(flat, vselect(vequal(g.mean, g.mean), weight, g.mean), total)
+    error = vselect(flat, rest, error)
+    g.softmax = shares_of(&m.state, p, total, error)
     g.weight = vdiv(vset(1.0), vadd(m.near, m.far))
 
 
@@ -228,9 +234,9 @@ cdef enum:
     SMALL_BY = 120      # the bits of room for terms that weights, or their number, make normal numbers
 
 cdef struct PowerGradient:
-    PowerReference reference    # terms are (abs(x) / result)**(p - 1)
+    PowerReference reference    # terms are (abs(x) / result)**(p - 1),
+    PowerReference shares       # shares of the sum, of which slopes are made, (abs(x) / result)**p
     vector rest                 # the logarithm of the result is r.origin + r.base_error + rest
-    vector power                # p
     vector power_error          # what rounding left of p - 1
     vector inverse              # 1 / result
     vector weight               # 1 over the sum of weights, for a mean
@@ -246,14 +252,19 @@ cdef void power_gradient(void* map, const void* state, const void* parameters) n
     cdef const PowerState* s = <const PowerState*>state
     cdef const PowerParameters* p = <const PowerParameters*>parameters
     cdef PowerReference* r = &g.reference
-    cdef vector zero = vset(0.0), one = vset(1.0), integer = vset(ROUND_INTEGER), infinity = vset(INFINITY)
+    cdef vector zero = vset(0.0), one = vset(1.0), infinity = vset(INFINITY)
     cdef vector value, total, sign, rest, log, error, e
+    cdef vmask below
     value = power_result(s, p, &sign)
     log = log_of_root(s, p, &total, &sign, &rest, &error)
     log = two_sum(s.base, log, &e)
     e = vadd(vadd(e, error), s.base_error)
-    r.origin = vsub(vadd(log, integer), integer)
-    r.base_error = fast_two_sum(vsub(log, r.origin), e, &g.rest)
+    # Exponents as log2_double has them, so that logarithms of elements near the result differ by exact differences.
+    below = vless(vabs(value), one)
+    log2_split(vmul(vabs(value), vselect(below, vset(TWO_54), vset(0.25))), &r.origin, &rest)
+    r.origin = vsub(r.origin, vselect(below, vset(54.0), vset(-2.0)))
+    log = two_sum(log, vsub(zero, r.origin), &rest)
+    r.base_error = fast_two_sum(log, vadd(e, rest), &g.rest)
     r.power = two_sum(p.power, vsub(zero, one), &g.power_error)
     r.close = r.power
     r.sign = p.sign
@@ -262,7 +273,10 @@ cdef void power_gradient(void* map, const void* state, const void* parameters) n
     g.scale = exp2_down(vsub(vset(ROUND_16TH), r.shift))
     r.unit = r.scale = zero
     r.floor = vset(-INFINITY)
-    g.power = p.power
+    r.infinite = vset(DOUBLE_MAX)
+    r.nothing = zero
+    g.shares = r[0]
+    g.shares.power = g.shares.close = p.power
     g.mean = p.mean
     g.inverse = vdiv(one, value)
     g.weight = vdiv(one, s.weight) if p.mean else one
@@ -276,7 +290,7 @@ cdef void power_gradient_apply(const void* maps, const double* x, const double* 
                                Py_ssize_t vectors) noexcept nogil:
     cdef const PowerGradient* maps_of = <const PowerGradient*>maps
     cdef PowerGradient g
-    cdef vector element, size, term, error, w, slope, zero = vset(0.0)
+    cdef vector element, size, term, error, w, slope, zero = vset(0.0), one = vset(1.0)
     cdef vmask is_known
     cdef Py_ssize_t i, j
     for j in range(vectors):
@@ -291,35 +305,60 @@ cdef void power_gradient_apply(const void* maps, const double* x, const double* 
             if vany(vless(zero, vabs(g.power_error))):
                 error = vfma(vmul(term, g.power_error), log_of_ratio(size, &g), error)
             term = vadd(term, error)
+            # Powers of what is small vanish beyond 2**1020, too, but are infinite.
+            error = vselect(vless(vmul(size, g.inverse), one), vmul(size, g.reference.power), zero)
+            term = vselect(vless(error, zero), vselect(vequal(term, zero), vset(INFINITY), term), term)
             term = vselect(is_known, g.known, term)
             term = vselect(vequal(size, vset(INFINITY)), g.infinite, term)
             term = vmul(vmul(term, g.scale), w)
             vstore(y + y_stride*i + WIDTH*j, vmul(term, sign_of(vmul(element, g.reference.sign))))
             if z != NULL:
-                slope = slope_of_power(size, vmul(vmul(term, size), g.inverse), w, &g)
+                slope = slope_of_power(vselect(vequal(size, vset(INFINITY)), vset(DOUBLE_MAX), size), w, &g)
                 vstore(z + y_stride*i + WIDTH*j, vselect(is_known, zero, slope))
 
 
 cdef inline vector log_of_ratio(vector size, const PowerGradient* g) noexcept nogil:
     """log(size / result); -DOUBLE_MAX for 0."""
-    cdef vector zero = vset(0.0), e, log, error, scale
-    cdef vmask subnormal = vless(size, vset(DOUBLE_MIN))
-    scale = vselect(subnormal, vset(TWO_54), vset(1.0))
+    cdef vector zero = vset(0.0), e, log, error, scale, low
+    cdef vmask below = vless(size, vset(1.0))
+    scale = vselect(below, vset(TWO_54), vset(0.25))    # neither subnormal nor next to overflow
     log = log2_double(vmul(size, scale), zero, zero, False, &e, &error)
-    e = vsub(e, vselect(subnormal, vset(54.0), zero))
-    log = vadd(vsub(e, g.reference.origin), vsub(log, g.reference.base_error))
-    log = vmul(vadd(log, vsub(error, g.rest)), vset(LN2))
+    e = vsub(e, vselect(below, vset(54.0), vset(-2.0)))
+    log = two_sum(log, vsub(zero, g.reference.base_error), &low)
+    log = vadd(vsub(e, g.reference.origin), log)
+    log = vmul(vadd(log, vadd(low, vsub(error, g.rest))), vset(LN2))
     return vselect(vequal(size, zero), vset(-DOUBLE_MAX), log)
 
 
-cdef inline vector slope_of_power(vector size, vector share, vector weight, const PowerGradient* g) noexcept nogil:
-    """What an element adds to the derivative by p, over the result, and for a norm times p."""
-    cdef vector zero = vset(0.0), log = log_of_ratio(size, g)
+cdef inline vector slope_of_power(vector size, vector weight, const PowerGradient* g) noexcept nogil:
+    """What an element adds to the derivative by p, over the result, and for a norm times p.
+
+    Its share is a power of its own, as a gradient may over- or underflow where the share does not.
+    """
+    cdef vector zero = vset(0.0), log = log_of_ratio(size, g), error, share
+    share = term_of(size, &g.shares, &error, CAREFUL)
+    error = vfma(vmul(share, vset(-LN2)), vmul(g.rest, g.shares.power), error)
+    share = vmul(vmul(vadd(share, error), g.scale), weight)
     if g.mean:
-        return slope_of_mean(log, g.power, share, weight)
+        return slope_of_mean(log, g.shares.power, share, weight)
     return vselect(vequal(share, zero), zero, vmul(share, log))
 
 
 cdef Mapping PNORM_GRADIENT = Mapping(&PNORM, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)
+
+
+cdef void pnorm_close_parameters(void* parameters, const double* power, double limit) noexcept nogil:
+    cdef PowerParameters* p = <PowerParameters*>parameters
+    power_parameters(p, power, limit, False)
+    if p.kind != COUNT:
+        p.kind = CAREFUL
+
+
+# For slopes: where one element is nearly all, the logarithm of its share must not be noise.
+cdef Reduction PNORM_CLOSE = Reduction(
+    power_row, power_tile, power_short, power_merge, power_finish, pnorm_close_parameters,
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, 1.0, True)
+
+cdef Mapping PNORM_SLOPE = Mapping(&PNORM_CLOSE, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)
 
 cdef Mapping PMEAN_GRADIENT = Mapping(&PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)

@@ -56,6 +56,8 @@ cdef const Mapping* map_named(str name) except NULL:
         return &BOLTZMANN_GRADIENT
     if name == "pnorm":
         return &PNORM_GRADIENT
+    if name == "pnorm_slope":
+        return &PNORM_SLOPE
     if name == "pmean":
         return &PMEAN_GRADIENT
     raise ValueError(name)

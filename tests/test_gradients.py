@@ -1,0 +1,400 @@
+"""csmooth.grad: right answers, what every input gets, the same bits in any layout, and errors in ulp.
+
+``python tests/test_gradients.py`` prints the worst errors as a table.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+from reference import LEVELS, running, same_bits
+from test_one_answer import LAYOUTS
+
+import csmooth
+from csmooth import grad
+
+pytestmark = pytest.mark.usefixtures("level")  # all of this holds at every level
+
+INF, NAN = np.inf, np.nan
+BOUND = 3  # units of ulp(result) * max(1, condition number), which no derivative may exceed
+EPSILON = 2.0**-52
+BITS = 300  # enough for what cancels below: at most a third of them, where alpha**2 * variance is 1e-30
+PARAMETER = {"logsumexp": "alpha", "logmeanexp": "alpha", "boltzmann": "alpha", "pnorm": "p", "pmean": "p"}
+POWERS = ("pnorm", "pmean")
+every = pytest.mark.parametrize("name", PARAMETER)
+
+
+@pytest.fixture(autouse=True)
+def _floating_point_errors_raise() -> Iterator[None]:
+    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def both(name: str, a: Any, parameter: Any, **keywords: Any) -> tuple[Any, Any, Any]:
+    """The value, the gradient and the slope, the derivative by the parameter."""
+    key = PARAMETER[name]
+    value, (gradient, slope) = getattr(grad, name)(a, wrt=("a", key), **{key: parameter}, **keywords)
+    return value, gradient, slope
+
+
+# The definition in many digits
+
+
+class Right(NamedTuple):
+    """Of one output: what is right, and the condition numbers.
+
+    A condition number is the sum of abs(x * d result / d x) over all x, elements and weights, over abs(result): the
+    relative error that relative errors of 1 in all of them may cause, at most. Of the slope it is given times the
+    slope, as `slope_error`; where the elements are equal, that is 0 like the slope itself, and `slope_floor` counts:
+    the slope of elements that are one rounding off.
+    """
+
+    value: Any
+    value_condition: float
+    gradient: list[Any]
+    condition: np.ndarray
+    slope: Any
+    slope_error: Any
+    slope_floor: float
+
+
+def right(name: str, a: np.ndarray, b: np.ndarray | None, parameter: float) -> Right:
+    counts = Counter(zip(a.tolist(), [1.0] * a.size if b is None else b.tolist(), strict=True))
+    keys = list(counts)
+    with mp.workprec(BITS):
+        x, w, n = [mpf(k[0]) for k in keys], [mpf(k[1]) for k in keys], list(counts.values())
+        found = (of_powers if name in POWERS else of_exponentials)(name, x, w, n, mpf(parameter), b is not None)
+        index = {key: i for i, key in enumerate(keys)}
+        order = [index[key] for key in zip(a.tolist(), [1.0] * a.size if b is None else b.tolist(), strict=True)]
+        return found._replace(gradient=[found.gradient[i] for i in order], condition=found.condition[order])
+
+
+def of_exponentials(
+    name: str, a: list[Any], b: list[Any], n: list[int], alpha: Any, weighted: bool, conditions: bool = True
+) -> Right:
+    """Of the elements a with the weights b, each n times."""
+    whole = mp.fsum(k * w for k, w in zip(n, b, strict=True))
+    top = max(alpha * x for x in a)
+    terms = [w * mp.exp(alpha * x - top) for x, w in zip(a, b, strict=True)]
+    total = mp.fsum(k * t for k, t in zip(n, terms, strict=True))
+    q = [t / total for t in terms]
+    every = list(zip(n, a, q, b, strict=True))
+    mean = mp.fsum(k * p * x for k, x, p, _ in every)
+    c = [x - mean for x in a]
+    floor = 0.0
+    roundoff = (EPSILON * float(max(abs(x) for x in a))) ** 2
+    if name == "boltzmann":
+        value, gradient = mean, [p * (1 + alpha * y) for p, y in zip(q, c, strict=True)]
+        slope = mp.fsum(k * p * y * y for k, p, y in zip(n, q, c, strict=True))
+        floor = roundoff
+    else:
+        value = (top + mp.log(total / whole if name == "logmeanexp" else total)) / alpha
+        gradient, slope = q, (mean - value) / alpha
+        floor = roundoff / 2 if name == "logmeanexp" else 0.0
+    if not conditions:
+        return Right(value, 0.0, gradient, np.zeros(0), slope, 0, floor)
+    if name == "boltzmann":
+        error = mp.fsum(
+            k * p * (abs((2 * y + alpha * (y * y - slope)) * x) + weighted * abs(y * y - slope))
+            for (k, x, p, _), y in zip(every, c, strict=True)
+        )
+        of_value = mp.fsum(
+            k * abs(g * x) + weighted * k * abs(p * y) for (k, x, p, _), g, y in zip(every, gradient, c, strict=True)
+        ) + mp.fsum(k * p * abs(x) for k, x, p, _ in every)
+        condition = condition_of_boltzmann(
+            *(np.array(z, np.float64) for z in (a, n, q, c, gradient)), float(alpha), weighted
+        )
+    else:
+        error = mp.fsum(k * p * abs(y * x) for (k, x, p, _), y in zip(every, c, strict=True))
+        of_value = mp.fsum(k * p * abs(x) for k, x, p, _ in every)
+        if weighted:
+            shares = [w / whole if name == "logmeanexp" else mpf(0) for w in b]
+            error += mp.fsum(
+                k * abs(p * y / alpha - (p - s) / alpha**2) for k, p, y, s in zip(n, q, c, shares, strict=True)
+            )
+            of_value += mp.fsum(k * abs(p - s) for k, p, s in zip(n, q, shares, strict=True)) / abs(alpha)
+        size = mp.fsum(k * p * abs(x) for k, x, p, _ in every)
+        condition = np.array(
+            [
+                float(abs(alpha) * (abs(x) * (1 - p) + size - p * abs(x)) + weighted * 2 * (1 - p))
+                for _, x, p, _ in every
+            ]
+        )
+    return Right(value, float(of_value / abs(value)) if value else INF, gradient, condition, slope, error, floor)
+
+
+def condition_of_boltzmann(
+    a: np.ndarray, n: np.ndarray, q: np.ndarray, c: np.ndarray, g: np.ndarray, alpha: float, weighted: bool
+) -> np.ndarray:
+    """Of each element of the gradient; the derivative by another element of the same value differs from its own."""
+    with np.errstate(all="ignore"):
+        apart = -alpha * np.outer(q, q) * (2 + alpha * np.add.outer(c, c))
+        own = q * alpha * (2 + alpha * c)
+        size = np.abs(apart * a) @ n + (np.abs(np.diag(apart) + own) - np.abs(np.diag(apart))) * np.abs(a)
+        if weighted:
+            apart = -np.outer(g, q) - alpha * np.outer(q, q * c)
+            size += np.abs(apart) @ n + np.abs(np.diag(apart) + g) - np.abs(np.diag(apart))
+        return np.where(g == 0, 0, size / np.abs(g))
+
+
+def of_powers(
+    name: str, a: list[Any], b: list[Any], n: list[int], p: Any, weighted: bool, conditions: bool = True
+) -> Right:
+    sizes = [abs(x) for x in a]
+    logs = [mp.log(x) for x in sizes]
+    whole = mp.fsum(k * w for k, w in zip(n, b, strict=True)) if name == "pmean" else mpf(1)
+    w = [y / whole for y in b]
+    if p:
+        log = mp.log(mp.fsum(k * y * mp.exp(p * z) for k, y, z in zip(n, w, logs, strict=True))) / p
+    else:
+        log = mp.fsum(k * y * z for k, y, z in zip(n, w, logs, strict=True))
+    value = mp.exp(log)
+    u = [z - log for z in logs]
+    s = [y * mp.exp(p * z) for y, z in zip(w, u, strict=True)]
+    gradient = [mp.sign(x) * y * value / abs(x) for x, y in zip(a, s, strict=True)]
+    if p:
+        slope = value / p * mp.fsum(k * y * z for k, y, z in zip(n, s, u, strict=True))
+    else:
+        slope = value / 2 * mp.fsum(k * y * z * z for k, y, z in zip(n, s, u, strict=True))
+    # One element is its norm: what is left is the error of its logarithm in double-double, 2**-66 or less.
+    floor = float(value) * (EPSILON**2 / 2 if name == "pmean" else 2.0**-64 / abs(float(p)))
+    if not conditions:
+        return Right(value, 0.0, gradient, np.zeros(0), slope, 0, floor)
+    relative = slope / value
+    error = mp.fsum(k * value * y * abs(z - (p - 1) * relative) for k, y, z in zip(n, s, u, strict=True))
+    condition = [abs(p - 1) * 2 * (1 - y) for y in s]
+    of_value = mpf(1)
+    if weighted:
+        shares = w if name == "pmean" else [mpf(0)] * len(w)
+        if p:  # of the logarithm of the value, by that of a weight, and its derivative by p
+            first = [(y - h) / p for y, h in zip(s, shares, strict=True)]
+            second = [(y * (z - p * relative) - f) / p for y, z, f in zip(s, u, first, strict=True)]
+        else:
+            first = [h * z for h, z in zip(shares, u, strict=True)]
+            second = [h * (z * z / 2 - relative) for h, z in zip(shares, u, strict=True)]
+        error += mp.fsum(k * abs(slope * f + value * g) for k, f, g in zip(n, first, second, strict=True))
+        of_value += mp.fsum(k * abs(f) for k, f in zip(n, first, strict=True))
+        all_of = mp.fsum(k * abs(-h - (p - 1) * f) for k, h, f in zip(n, shares, first, strict=True))
+        condition = [
+            z + all_of - abs(h + (p - 1) * f) + abs(1 - h - (p - 1) * f)
+            for z, h, f in zip(condition, shares, first, strict=True)
+        ]
+    return Right(value, float(of_value), gradient, np.array(condition, np.float64), slope, error, floor)
+
+
+def units_of_gradient(got: np.ndarray, exact: Right) -> float:
+    """The worst error in units of ulp * max(1, condition number); the ulp of what vanishes is the smallest number."""
+    with mp.workprec(BITS):
+        unit = [2.0**200 if abs(g) < 1e-250 else 1.0 for g in exact.gradient]
+        high = np.array([float(g * k) for g, k in zip(exact.gradient, unit, strict=True)])
+        low = np.array([float(g * k - h) for g, k, h in zip(exact.gradient, unit, high.tolist(), strict=True)])
+    with np.errstate(all="ignore"):
+        ulp = np.spacing(np.abs(high / unit)) * unit
+        error = np.abs((got * unit - high) - low) / ulp / np.maximum(1, exact.condition)
+    error[~np.isfinite(high)] = np.where(got == high, 0, INF)[~np.isfinite(high)]
+    assert not np.isnan(error).any()
+    return float(error.max())
+
+
+def units_of_slope(got: float, exact: Right) -> float:
+    """The error in units of ulp(result) * max(1, condition number), or what is more, of the floor."""
+    with mp.workprec(BITS):
+        nearest = float(abs(exact.slope))
+        allowed = mpf(float(np.spacing(nearest)))
+        if nearest:
+            allowed *= max(1, exact.slope_error / abs(exact.slope))
+        return float(abs(mpf(float(got)) - exact.slope) / max(allowed, mpf(exact.slope_floor) / BOUND))
+
+
+# Inputs
+
+
+class Input(NamedTuple):
+    name: str
+    a: np.ndarray
+    b: np.ndarray | None
+    parameter: float
+
+
+SIZES = [1, 2, 3, 5, 8, 17, 32, 33, 64, 100]
+CASES = 72  # inputs of each function, and a few large ones
+
+
+@cache
+def inputs(name: str) -> list[tuple[Input, Right]]:
+    rng = np.random.default_rng(11)
+    found: list[tuple[Input, Right]] = []
+    while len(found) < CASES + 3:
+        n = SIZES[len(found) % len(SIZES)] if len(found) < CASES else [1000, 4097, 20000][len(found) - CASES]
+        distinct = min(n, 60)  # the others repeat them, which makes the reference quick
+        scale = rng.choice([0.0, 1e-6, 1e-3, 1.0, 1.0, 5.0, 30.0])
+        if name in POWERS:
+            a = np.exp(scale * rng.normal(size=distinct).clip(-3, 3)) * rng.choice([1.0, 1.0, 3.0, 1e3, 1e-7])
+            parameter = float(
+                rng.choice([2.0, 1.0, 0.5, 3.5, -1.0, 10 ** rng.uniform(-9, 1.3), -(10 ** rng.uniform(-3, 1.3))])
+            )
+            if name == "pmean" and rng.random() < 0.1:
+                parameter = 0.0
+            if name == "pnorm":
+                a *= rng.choice([-1, 1], distinct)
+        else:
+            a = rng.choice([0.0, 0.0, 1.0, -3.0, 1e3]) + scale * rng.normal(size=distinct)
+            parameter = float(rng.choice([1.0, -1.0, *rng.choice([-1, 1], 4) * 10 ** rng.uniform(-9, 1.3, 4)]))
+        b = rng.random(distinct) + 1e-3 if rng.random() < 0.5 else None
+        chosen = np.concatenate([np.arange(distinct), rng.integers(distinct, size=n - distinct)])
+        given = Input(name, a[chosen], None if b is None else b[chosen], parameter)
+        exact = right(*given)
+        # Norms that over- or underflow have other rules.
+        if name not in POWERS or 1e-300 < exact.value < 1e300:
+            found.append((given, exact))
+    return found
+
+
+def worst_errors(name: str) -> dict[str, tuple[float, Input]]:
+    worst: dict[str, tuple[float, Input]] = {}
+    for given, exact in inputs(name):
+        _, gradient, slope = both(name, given.a, given.parameter, b=given.b)
+        for kind, error in (("gradient", units_of_gradient(gradient, exact)), ("slope", units_of_slope(slope, exact))):
+            worst[kind] = max(worst.get(kind, (0.0, given)), (error, given), key=lambda pair: pair[0])
+    return worst
+
+
+@every
+def test_errors(name: str) -> None:
+    for kind, (error, given) in worst_errors(name).items():
+        assert error <= BOUND, (kind, error, given)
+
+
+@pytest.mark.parametrize("p", [2.0, 0.5, -0.256, 3.5, 20.0])
+def test_slope_of_one_element(p: float) -> None:
+    """A norm of one element is it for all p. Its logarithm in double-double has an error of 2**-66, and some digits."""
+    a = np.exp(3 * np.random.default_rng(0).normal(size=(300, 1)))
+    _, gradient, slope = both("pnorm", a, p, axis=1)
+    assert (np.abs(slope * p) <= a[:, 0] * 2.0**-58).all()
+    # What is 1 has no condition number; a tenth of an ulp for each unit of p is left of the logarithm.
+    assert (np.abs(gradient - 1) <= EPSILON * max(1, abs(p) / 10)).all()
+
+
+LIMITS: dict[str, list[tuple[Any, ...]]] = {
+    "logsumexp": [
+        ([INF, 0], 1.0, INF, [1, 0], 0),
+        ([INF, INF], 1.0, INF, [0.5, 0.5], 0),
+        ([-INF, -INF], 1.0, -INF, [0, 0], 0),
+        ([-INF, -INF], -1.0, -INF, [0.5, 0.5], 0),
+        ([-INF, -INF], NAN, NAN, [NAN, NAN], NAN),
+        ([NAN, 0], 1.0, NAN, [NAN, NAN], NAN),
+        ([1, 2, 2], INF, 2, [0, 0.5, 0.5], 0),
+    ],
+    "logmeanexp": [
+        ([INF, 0], 0.0, INF, [0.5, 0.5], 0),
+        ([NAN, 0], 0.0, NAN, [NAN, NAN], NAN),
+        ([NAN, 0], 1.0, NAN, [NAN, NAN], NAN),
+        ([1e20, 1e20], 1.0, 1e20, [0.5, 0.5], 0),
+    ],
+    "boltzmann": [
+        ([INF, 0], 1.0, INF, [1, 0], 0),
+        ([NAN, 0], 1.0, NAN, [NAN, NAN], NAN),
+        ([1e20, 1e20], 1.0, 1e20, [0.5, 0.5], 0),
+        ([1, 1, 2], -INF, 1, [0.5, 0.5, 0], 0),
+    ],
+    "pnorm": [
+        ([0, 0], 2.0, 0, [0, 0], 0),
+        ([INF, 1], -1.0, 1, [0, 1], 0),
+        ([INF, 1], 0.0, 2, [0, 0], 0),
+        ([NAN, 1], 0.0, NAN, [NAN, NAN], NAN),
+        ([-2, 2, 1], INF, 2, [-0.5, 0.5, 0], 0),
+    ],
+    "pmean": [
+        ([0, 0], 2.0, 0, [0, 0], 0),
+        ([-2, 2, 1], INF, NAN, [NAN] * 3, NAN),
+        ([2, 2], 0.0, 2, [0.5, 0.5], 0),
+    ],
+}
+
+
+@every
+def test_limits(name: str) -> None:
+    for a, parameter, value, gradient, slope in LIMITS[name]:
+        for got, exact in zip(both(name, a, parameter), (value, gradient, slope), strict=True):
+            np.testing.assert_array_equal(got, exact, err_msg=f"{a} {parameter}")
+
+
+def test_powers_that_overflow_or_vanish() -> None:
+    """An element whose derivative overflows still has a share; a 0 beside it has none."""
+    a = np.array([1e-300, 1e20, 0.0])
+    exact = right("pnorm", a[:2], None, 0.01)
+    _, gradient, slope = both("pnorm", a, 0.01)
+    assert gradient[0] == INF
+    assert gradient[2] == 0
+    assert units_of_slope(slope, exact) <= BOUND
+
+
+def test_largest_numbers() -> None:
+    a = np.array([1e308, 1e308, 1.5e308])
+    for name in POWERS:
+        exact = right(name, a, None, 3.0)
+        _, gradient, slope = both(name, a, 3.0)
+        assert units_of_gradient(gradient, exact) <= BOUND
+        assert units_of_slope(slope, exact) <= BOUND
+
+
+@every
+def test_value_is_that_of_the_function(name: str) -> None:
+    """Whatever is wanted beside it; logsumexp and boltzmann take sums in another way, each right within 2 units."""
+    for given, exact in inputs(name):
+        key = {PARAMETER[name]: given.parameter}
+        value, _, _ = both(name, given.a, given.parameter, b=given.b)
+        plain = getattr(csmooth, name)(given.a, b=given.b, **key)
+        if name in ("logsumexp", "boltzmann"):
+            assert abs(value - plain) <= 2 * np.spacing(abs(plain)) * max(1, exact.value_condition)
+        else:
+            assert same_bits(value, plain)
+
+
+@every
+def test_as_each_row_alone(name: str) -> None:
+    """In any layout, gradient and slope have the bits of each row by itself."""
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        rows, n = rng.integers(1, 40), rng.choice([1, 3, 8, 31, 33, 65, 257, 300])
+        a = rng.normal(size=(rows, n))
+        a = np.abs(a) if name == "pmean" else a
+        b = rng.random(a.shape) if rng.random() < 0.3 else None
+        parameter = float(rng.choice([1.0, 2.0, 0.3, -1.5]))
+        layout = rng.choice([key for key in LAYOUTS if key != "stride 0"])
+        _, gradient, slope = both(name, LAYOUTS[layout](rng, a), parameter, axis=1, b=b)
+        columns = both(name, np.asfortranarray(a).T, parameter, axis=0, b=None if b is None else b.T)
+        assert same_bits(columns[1].T, np.asarray(gradient))
+        assert same_bits(columns[2], slope)
+        row = int(rng.integers(rows))
+        alone = both(name, a[row].copy(), parameter, b=None if b is None else b[row].copy())
+        assert same_bits(alone[1], np.asarray(gradient)[row].copy())
+        assert same_bits(alone[2], slope[row])
+
+
+@every
+def test_wrong_arguments(name: str) -> None:
+    function, out = getattr(grad, name), np.full(2, 7.0)
+    key = {PARAMETER[name]: 2.0}
+    for wrt in ("b", (), ("a", "x")):
+        with pytest.raises(ValueError, match="wrt"):
+            function([1.0, 2.0], wrt=wrt, out=out, **key)
+    for dtype in (np.longdouble, np.complex128):
+        with pytest.raises(TypeError):
+            function(np.ones(2, dtype), out=out, **key)
+    assert (out == 7).all()
+
+
+if __name__ == "__main__":
+    for each in LEVELS:
+        with running(each):
+            for function in PARAMETER:
+                for kind, (error, given) in worst_errors(function).items():
+                    print(f"{each:10} {function:10} {kind:8} {error:6.2f}  {given.a.size} at {given.parameter:.3g}")
