@@ -1,4 +1,4 @@
-"""Prints the constants of csmooth/_kernels/_math.pxd and their largest errors.  Needs mpmath.
+"""Prints the constants of csmooth/_kernels/_math.pxd and singles.pxi, and their largest errors.  Needs mpmath.
 
 The polynomials are Chebyshev fits, within a few per cent of minimax, whose coefficients are rounded to
 doubles; the error printed is that of the rounded polynomial, measured on 4001 points.
@@ -7,7 +7,8 @@ doubles; the error printed is that of the rounded polynomial, measured on 4001 p
 import struct
 from collections.abc import Callable
 
-from mpmath import atanh, chebyfit, expm1, floor, linspace, log, mp, mpf, polyval, sqrt
+import numpy as np
+from mpmath import atanh, chebyfit, cos, expm1, floor, linspace, log, lu_solve, matrix, mp, mpf, pi, polyval, sqrt
 
 mp.dps = 50
 
@@ -27,6 +28,25 @@ def fit(f: Function, low: mpf, high: mpf, degree: int, weight: Function) -> list
     return [mpf(c) for c in coefficients]
 
 
+def fit_singles(half: mpf, degree: int) -> None:
+    """Prints q of 2**f = 1 + f·q(f) in floats, the highest coefficient first, and the largest error.
+
+    The lowest coefficient is rounded first; the others, of a fit of least squares at Chebyshev nodes, make up for it.
+    """
+    nodes = [half * cos(pi * (2 * i + 1) / 120) for i in range(60)]
+    rounded: list[mpf] = []
+    for k in range(degree + 1):
+        powers = matrix([[x ** (j + 1) / 2**x for j in range(k, degree + 1)] for x in nodes])
+        rest = [expm1(x * log(2)) - sum(c * x ** (i + 1) for i, c in enumerate(rounded)) for x in nodes]
+        solution = lu_solve(powers, matrix([r / 2**x for r, x in zip(rest, nodes, strict=True)]))
+        rounded.append(mpf(float(np.float32(float(solution[0])))))
+    for c in reversed(rounded):
+        print(f"    {float(c)!r}")
+    q = rounded[::-1]
+    error = max(abs(expm1(x * log(2)) - x * polyval(q, x)) / 2**x for x in linspace(-half, half, 4001))
+    print(f"    error 2**{float(log(error, 2)):.1f}")
+
+
 def entry(x: float, j: int) -> float:
     """The double whose bits are those of x less j·2⁴⁸; vlookup() adds (16k + j)·2⁴⁸, so that the sum is 2ᵏx."""
     (bits,) = struct.unpack("<q", struct.pack("<d", x))
@@ -42,6 +62,9 @@ def main() -> None:
 
     print("q of 2**f = 1 + f·log(2) + f²·q(f), |f| <= 1/32; error of f·q:")
     fit(lambda f: (expm1(f * log(2)) - f * log(2)) / f**2 if f else log(2) ** 2 / 2, -half, half, 5, abs)
+
+    print("q of 2**f = 1 + f·q(f), |f| <= 1/2, in floats; error of 2**f:")
+    fit_singles(mpf(1) / 2 + mpf(2) ** -20, 5)
 
     powers = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
     rounding = max(abs(float(x * FACTOR) / (x * FACTOR) - 1) for x in powers) * 2**53

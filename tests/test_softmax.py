@@ -371,15 +371,6 @@ def test_dtype_of_the_result(function: Callable[..., Any], dtype: str) -> None:
         assert result.dtype.isnative
 
 
-@both
-def test_float32_is_rounded_once(function: Callable[..., Any]) -> None:
-    """Computed as float64, and so to half a unit but for one case in some 2**28."""
-    a = (A * 10).astype(np.float32)
-    for axis in AXES:
-        with np.errstate(under="ignore"):
-            assert same_bits(function(a, axis), function(a.astype(np.float64), axis).astype(np.float32))
-
-
 REFUSED = {
     "object": np.array([1, None]),
     "<U1": np.array(["a"]),

@@ -21,10 +21,13 @@ cdef enum:
 
 cdef struct Block:
     # One output: `rows` rows of LANES consecutive elements and, unless NULL, one more row, `tail`; several blocks.
-    # Unless NULL, `ahead` is a whole block that will be asked for next; if `scanned`, this one has been `ahead`.
+    # Unless NULL, `singles` are the elements, instead of x. Unless NULL, `ahead` is a whole block, of the same kind,
+    # that will be asked for next; if `scanned`, this one has been `ahead`.
     # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most. While its
     # row i is summed, row i of `near` and of `far` are prefetched, which come later; their rows are next_stride apart.
     const double* x
+    const float* singles
+    bint single                 # all elements are floats, to be summed as such
     const double* weights       # laid out as x, or NULL
     const double* tail          # without weights
     Py_ssize_t tail_length      # what is beyond it is neutral
@@ -54,6 +57,7 @@ cdef struct Reduction:
     # for parameters below, or for all if NaN, it counts even without weights: absent ones need a weight of 0
     double counts_below
     bint uniform                # parameters of outputs side by side must be alike
+    bint sums_singles           # minds Block.single
 
 
 cdef inline void prefetch_next(const Block* a, Py_ssize_t i, Py_ssize_t j) noexcept nogil:

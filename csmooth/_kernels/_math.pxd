@@ -7,7 +7,7 @@ Constants: python bench/coefficients.py.
 from libc.math cimport INFINITY
 
 cdef extern from "_vector.h":
-    enum: WIDTH, LANES, VECTORS
+    enum: WIDTH, LANES, VECTORS, SWIDTH, SVECTORS
     ctypedef struct vector:
         pass
     ctypedef struct vmask:
@@ -47,6 +47,25 @@ cdef extern from "_vector.h":
     vector vload_part(const double*, int count, vector fill) noexcept nogil
     void vunzip(vector*) noexcept nogil
     void vtranspose(vector*, int count) noexcept nogil
+    ctypedef struct svector:
+        pass
+    ctypedef struct smask:
+        pass
+    svector sload(const float*) noexcept nogil
+    void sstore(float*, svector) noexcept nogil
+    svector sset(float) noexcept nogil
+    svector sadd(svector, svector) noexcept nogil
+    svector ssub(svector, svector) noexcept nogil
+    svector smul(svector, svector) noexcept nogil
+    svector sfma(svector, svector, svector) noexcept nogil
+    svector smax(svector, svector) noexcept nogil
+    smask sequal(svector, svector) noexcept nogil
+    svector sadd_where(smask, svector a, svector b) noexcept nogil
+    svector sunless(smask, svector) noexcept nogil
+    svector spower(svector) noexcept nogil
+    svector snarrow(vector, vector) noexcept nogil
+    void swiden(svector, vector* to) noexcept nogil
+    double fold_smax(const svector*) noexcept nogil
 
 cdef extern from *:
     """

@@ -6,6 +6,10 @@
  * elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH
  * vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one
  * of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
+ *
+ * An svector has floats, twice as many, and its operations begin with s. snarrow() rounds two vectors to one, swiden()
+ * makes two of one. smax() is as vmax(), sfma() rounds once everywhere, spower() shifts the bits left by 23, to where
+ * exponents are.
  */
 #ifndef CSMOOTH_VECTOR_H
 #define CSMOOTH_VECTOR_H
@@ -111,6 +115,30 @@ INLINE void vtranspose(vector *a, int count) {
 #define _mm256_fold_max _mm256_max_pd
 #define _mm_fold_max _mm_max_pd
 
+typedef __m512 svector;
+typedef __mmask16 smask;
+INLINE svector sload(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void sstore(float *p, svector a) { _mm512_storeu_ps(p, a); }
+INLINE svector sset(float a) { return _mm512_set1_ps(a); }
+INLINE svector sadd(svector a, svector b) { return _mm512_add_ps(a, b); }
+INLINE svector ssub(svector a, svector b) { return _mm512_sub_ps(a, b); }
+INLINE svector smul(svector a, svector b) { return _mm512_mul_ps(a, b); }
+INLINE svector sfma(svector a, svector b, svector c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE svector smax(svector a, svector b) { return _mm512_max_ps(a, b); }
+INLINE smask sequal(svector a, svector b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+INLINE svector sadd_where(smask m, svector a, svector b) { return _mm512_mask_add_ps(a, m, a, b); }
+INLINE svector sunless(smask m, svector a) { return _mm512_maskz_mov_ps(_knot_mask16(m), a); }
+INLINE svector spower(svector a) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
+}
+INLINE svector snarrow(vector a, vector b) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1);
+}
+INLINE void swiden(svector a, vector *to) {
+    to[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
+    to[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
+}
+
 #elif defined(__AVX2__)
 
 #include <immintrin.h>
@@ -180,6 +208,30 @@ INLINE void vtranspose(vector *a, int count) {
 #define _mm_fold_add _mm_add_pd
 #define _mm_fold_max _mm_max_pd
 
+typedef __m256 svector;
+typedef __m256 smask;
+INLINE svector sload(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void sstore(float *p, svector a) { _mm256_storeu_ps(p, a); }
+INLINE svector sset(float a) { return _mm256_set1_ps(a); }
+INLINE svector sadd(svector a, svector b) { return _mm256_add_ps(a, b); }
+INLINE svector ssub(svector a, svector b) { return _mm256_sub_ps(a, b); }
+INLINE svector smul(svector a, svector b) { return _mm256_mul_ps(a, b); }
+INLINE svector sfma(svector a, svector b, svector c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE svector smax(svector a, svector b) { return _mm256_max_ps(a, b); }
+INLINE smask sequal(svector a, svector b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+INLINE svector sadd_where(smask m, svector a, svector b) { return _mm256_add_ps(a, _mm256_and_ps(m, b)); }
+INLINE svector sunless(smask m, svector a) { return _mm256_andnot_ps(m, a); }
+INLINE svector spower(svector a) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
+}
+INLINE svector snarrow(vector a, vector b) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(a)), _mm256_cvtpd_ps(b), 1);
+}
+INLINE void swiden(svector a, vector *to) {
+    to[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(a));
+    to[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+}
+
 #elif defined(__aarch64__) && defined(__ARM_NEON)
 
 #include <arm_neon.h>
@@ -234,6 +286,26 @@ INLINE void vtranspose(vector *a, int count) {
     (void)count;
 }
 
+typedef float32x4_t svector;
+typedef uint32x4_t smask;
+INLINE svector sload(const float *p) { return vld1q_f32(p); }
+INLINE void sstore(float *p, svector a) { vst1q_f32(p, a); }
+INLINE svector sset(float a) { return vdupq_n_f32(a); }
+INLINE svector sadd(svector a, svector b) { return vaddq_f32(a, b); }
+INLINE svector ssub(svector a, svector b) { return vsubq_f32(a, b); }
+INLINE svector smul(svector a, svector b) { return vmulq_f32(a, b); }
+INLINE svector sfma(svector a, svector b, svector c) { return vfmaq_f32(c, a, b); }
+INLINE svector smax(svector a, svector b) { return vbslq_f32(vcltq_f32(b, a), a, b); }
+INLINE smask sequal(svector a, svector b) { return vceqq_f32(a, b); }
+INLINE svector sadd_where(smask m, svector a, svector b) { return vbslq_f32(m, vaddq_f32(a, b), a); }
+INLINE svector sunless(smask m, svector a) { return vbslq_f32(m, vdupq_n_f32(0.0f), a); }
+INLINE svector spower(svector a) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23)); }
+INLINE svector snarrow(vector a, vector b) { return vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64(b)); }
+INLINE void swiden(svector a, vector *to) {
+    to[0] = vcvt_f64_f32(vget_low_f32(a));
+    to[1] = vcvt_f64_f32(vget_high_f32(a));
+}
+
 #else
 
 #define VECTOR_NAME "scalar"
@@ -280,13 +352,40 @@ INLINE vector vload_part(const double *p, int count, vector fill) {
 INLINE void vunzip(vector *a) { (void)a; }
 INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }
 
+typedef struct { float a, b; } svector;
+typedef struct { int a, b; } smask;
+INLINE svector sof(float a, float b) { svector s; s.a = a; s.b = b; return s; }
+INLINE svector sload(const float *p) { return sof(p[0], p[1]); }
+INLINE void sstore(float *p, svector a) { p[0] = a.a; p[1] = a.b; }
+INLINE svector sset(float a) { return sof(a, a); }
+INLINE svector sadd(svector a, svector b) { return sof(a.a + b.a, a.b + b.b); }
+INLINE svector ssub(svector a, svector b) { return sof(a.a - b.a, a.b - b.b); }
+INLINE svector smul(svector a, svector b) { return sof(a.a * b.a, a.b * b.b); }
+INLINE svector sfma(svector a, svector b, svector c) {  /* of floats, the product of doubles is exact */
+    return sof((float)((double)a.a * b.a + c.a), (float)((double)a.b * b.b + c.b));
+}
+INLINE svector smax(svector a, svector b) { return sof(a.a > b.a ? a.a : b.a, a.b > b.b ? a.b : b.b); }
+INLINE smask sequal(svector a, svector b) { smask m; m.a = a.a == b.a; m.b = a.b == b.b; return m; }
+INLINE svector sadd_where(smask m, svector a, svector b) { return sof(m.a ? a.a + b.a : a.a, m.b ? a.b + b.b : a.b); }
+INLINE svector sunless(smask m, svector a) { return sof(m.a ? 0.0f : a.a, m.b ? 0.0f : a.b); }
+INLINE svector spower(svector a) {
+    uint32_t u[2];
+    memcpy(u, &a, sizeof a);
+    u[0] <<= 23;
+    u[1] <<= 23;
+    memcpy(&a, u, sizeof a);
+    return a;
+}
+INLINE svector snarrow(vector a, vector b) { return sof((float)a, (float)b); }
+INLINE void swiden(svector a, vector *to) { to[0] = a.a; to[1] = a.b; }
+
 #endif
 
 /* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to its bits. */
 INLINE vector vlookup(const double *table, vector k) { return viadd(vpick(table, k), vshl(k, 48)); }
 
 /* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
-enum { LANES = 32, VECTORS = LANES / WIDTH };
+enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };
 
 #ifdef FOLD
 FOLD(fold_add, vadd)
@@ -309,6 +408,14 @@ INLINE double fold_max(const vector *a) {
     return lane[0];
 }
 #endif
+
+/* Of floats in lanes, in any order: a maximum is exact. */
+INLINE double fold_smax(const svector *a) {
+    vector wide[VECTORS];
+    int i;
+    for (i = 0; i < VECTORS / 2; i++) swiden(a[i], wide + 2 * i);
+    return fold_max(wide);
+}
 
 INLINE double vfirst(vector a) {
     double lane[WIDTH];

@@ -57,4 +57,4 @@ cdef bint boltzmann_short(const void* parameters, const Block* a, Py_ssize_t vec
 
 cdef Reduction BOLTZMANN = Reduction(
     boltzmann_row, boltzmann_tile, boltzmann_short, boltzmann_merge, boltzmann_finish, exponential_parameters,
-    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, -INFINITY, False)
+    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, -INFINITY, False, False)

@@ -113,8 +113,15 @@ cdef void set_problem(Problem* p, const Reduction* reduction, int outer_dims, cn
         set_operand(p, PARAMETER, parameter, 0)
         p.weighted = has_small_parameter(p)
     p.weighted = p.weighted or weights is not None
+    p.single = False
     p.has_initial = initial is not None
     p.initial = initial if p.has_initial else 0
+
+
+cdef inline bint sums_singles(const Problem* p) noexcept nogil:
+    """Whether floats are summed as such; up to LANES of them, as doubles, are right to the last bit."""
+    return (p.reduction.sums_singles and p.operands[A].kind == FLOAT32 and p.length > LANES
+            and p.operands[WEIGHTS].data == NULL)
 
 
 cdef void arrange(Problem* p) noexcept nogil:
@@ -129,6 +136,7 @@ cdef void arrange(Problem* p) noexcept nogil:
         p.weighted = (p.operands[WHERE].data != NULL or p.operands[MASK].data != NULL
                       or p.operands[WEIGHTS_MASK].data != NULL
                       or (p.by_rows and not (takes_directly(p) and p.parameter > 0)))
+    p.single = sums_singles(p)
 
 
 cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
@@ -189,6 +197,7 @@ cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
     p.parameter = parameter
     p.weighted = p.has_initial = False
     p.by_rows = p.length > LANES
+    p.single = sums_singles(&p)
     if not parameter >= reduction.counts_below:
         return None
     if p.length > BLOCK:                    # releasing the lock pays

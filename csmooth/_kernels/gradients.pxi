@@ -67,7 +67,9 @@ cdef inline vector share_of(vector x, const double* weight, const Softmax* m) no
     return share if weight == NULL else vmul(share, vload(weight))
 
 
-cdef Mapping LOGSUMEXP_GRADIENT = Mapping(&SOFTMAX, sizeof(Gradient), logsumexp_gradient, logsumexp_gradient_apply, 0.0)
+cdef Mapping LOGSUMEXP_GRADIENT = Mapping(
+    &SOFTMAX, sizeof(Gradient), logsumexp_gradient, logsumexp_gradient_apply, logsumexp_gradient_apply, NULL,
+    0.0)
 
 
 cdef extern from *:
@@ -129,7 +131,7 @@ cdef void boltzmann_close_tile(void* states, const void* parameters, const Block
 # Where one element is nearly all, its distance from the mean must not be noise.
 cdef Reduction BOLTZMANN_CLOSE = Reduction(
     boltzmann_close_row, boltzmann_close_tile, NULL, boltzmann_merge, boltzmann_finish, exponential_parameters,
-    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, -INFINITY, False)
+    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, -INFINITY, False, False)
 
 
 cdef void boltzmann_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
@@ -170,7 +172,8 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
 
 
 cdef Mapping BOLTZMANN_GRADIENT = Mapping(
-    &BOLTZMANN_CLOSE, sizeof(Gradient), boltzmann_gradient, boltzmann_gradient_apply, 0.0)
+    &BOLTZMANN_CLOSE, sizeof(Gradient), boltzmann_gradient, boltzmann_gradient_apply, boltzmann_gradient_apply, NULL,
+    0.0)
 
 
 cdef void logmeanexp_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
@@ -225,7 +228,8 @@ cdef inline vector slope_of_mean(vector distance, vector alpha, vector share, ve
 
 
 cdef Mapping LOGMEANEXP_GRADIENT = Mapping(
-    &LOGMEANEXP, sizeof(Gradient), logmeanexp_gradient, logmeanexp_gradient_apply, 0.0)
+    &LOGMEANEXP, sizeof(Gradient), logmeanexp_gradient, logmeanexp_gradient_apply, logmeanexp_gradient_apply, NULL,
+    0.0)
 
 
 # Powers
@@ -344,7 +348,9 @@ cdef inline vector slope_of_power(vector size, vector weight, const PowerGradien
     return vselect(vequal(share, zero), zero, vmul(share, log))
 
 
-cdef Mapping PNORM_GRADIENT = Mapping(&PNORM, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)
+cdef Mapping PNORM_GRADIENT = Mapping(
+    &PNORM, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
+    0.0)
 
 
 cdef void pnorm_close_parameters(void* parameters, const double* power, double limit) noexcept nogil:
@@ -357,8 +363,12 @@ cdef void pnorm_close_parameters(void* parameters, const double* power, double l
 # For slopes: where one element is nearly all, the logarithm of its share must not be noise.
 cdef Reduction PNORM_CLOSE = Reduction(
     power_row, power_tile, power_short, power_merge, power_finish, pnorm_close_parameters,
-    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, 1.0, True)
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, 1.0, True, False)
 
-cdef Mapping PNORM_SLOPE = Mapping(&PNORM_CLOSE, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)
+cdef Mapping PNORM_SLOPE = Mapping(
+    &PNORM_CLOSE, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
+    0.0)
 
-cdef Mapping PMEAN_GRADIENT = Mapping(&PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, 0.0)
+cdef Mapping PMEAN_GRADIENT = Mapping(
+    &PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
+    0.0)

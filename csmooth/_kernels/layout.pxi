@@ -73,6 +73,7 @@ cdef struct Problem:
     double initial
     bint has_initial
     bint weighted               # WEIGHTS are given, or needed to leave elements out
+    bint single                 # floats are summed as such
     bint by_rows
 
 cdef struct Scratch:

@@ -182,4 +182,4 @@ cdef bint logmeanexp_short(const void* parameters, const Block* a, Py_ssize_t ve
 
 cdef Reduction LOGMEANEXP = Reduction(
     logmeanexp_row, logmeanexp_tile, logmeanexp_short, logmeanexp_merge, logmeanexp_finish, exponential_parameters,
-    sizeof(MeanState), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, INFINITY, False)
+    sizeof(MeanState), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, False, True, INFINITY, False, False)

@@ -12,12 +12,12 @@ cdef extern from *:
 
 cdef void logsumexp_row(void* state, const void* parameters, const Block* a, bint first,
                         double* extremes) noexcept nogil:
-    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES)
+    add_rows(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES)
 
 
 cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
                          bint first) noexcept nogil:
-    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES)
+    add_columns(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES)
 
 
 cdef void logsumexp_merge(void* into, const void* other, const void* parameters) noexcept nogil:
@@ -143,4 +143,4 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
 
 cdef Reduction LOGSUMEXP = Reduction(
     logsumexp_row, logsumexp_tile, logsumexp_short, logsumexp_merge, logsumexp_finish, exponential_parameters,
-    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False)
+    sizeof(State), sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False, True)

@@ -5,15 +5,20 @@ in blocks, while they are in cache. Results go straight to where they belong if 
 through scratch. If asked for, the reduction's own value is stored on the way, and a sum over the elements, the slope.
 """
 
+# Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to y + i*y_stride,
+# what is to be summed to z + i*y_stride, unless that is NULL. Vector j of each row has map j.
+ctypedef void (*Apply)(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y,
+                       double* z, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil
+
 cdef struct Mapping:
     const Reduction* reduction
     size_t map_size
     # What turns elements into results: `map`, for WIDTH outputs
     void (*prepare)(void* map, const void* state, const void* parameters) noexcept nogil
-    # Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to
-    # y + i*y_stride, what is to be summed to z + i*y_stride, unless that is NULL. Vector j of each row has map j.
-    void (*apply)(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y, double* z,
-                  Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil
+    Apply apply
+    Apply apply_packed          # the same where elements are floats and the reduction sums them as such
+    # The same for one output, whose floats lie side by side; false: not done; or NULL
+    bint (*apply_singles)(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil
     double absent               # the result of elements that are left out
 
 cdef struct Slopes:
@@ -133,6 +138,7 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
     """Writes the results of one output, whose state is known."""
     cdef double buffer[BLOCK]
     cdef double sloped[BLOCK]
+    cdef Apply apply = m.apply_packed if p.single else m.apply
     cdef double* z = sloped if slope != NULL else NULL
     cdef const double* x
     cdef const double* w
@@ -140,6 +146,11 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
     cdef Py_ssize_t element = 0, count, whole, i
     if slope != NULL:
         slope[0] = no_sum()
+    if p.single:
+        if (direct and out_direct and m.apply_singles != NULL and slope == NULL and m.apply_singles(
+                map, <const float*>address(p, A, output, 0), <float*>address(p, RESULTS, output, 0), p.length)):
+            return
+        direct = out_direct = False
     while element < p.length:
         count = min(BLOCK, p.length - element)
         x = s.x
@@ -157,7 +168,7 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
             w = s.weights if p.weighted else NULL
         if out_direct and count % WIDTH == 0:
             y = <double*>address(p, RESULTS, output, element)
-        m.apply(map, x, w, WIDTH, y, z, WIDTH, whole, 1)
+        apply(map, x, w, WIDTH, y, z, WIDTH, whole, 1)
         if slope != NULL:
             for i in range(count, (count + LANES - 1) // LANES * LANES):
                 z[i] = 0
@@ -171,6 +182,7 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
 cdef void map_tiles(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count,
                     const char* maps, bint direct, bint out_direct, double* z, Slopes* slopes) noexcept nogil:
     """Writes the results of a panel of outputs, whose states are known."""
+    cdef Apply apply = m.apply_packed if p.single else m.apply
     cdef double* y
     cdef Block block
     cdef Py_ssize_t element = 0, rows, j, columns, vectors, stride, y_stride
@@ -187,7 +199,7 @@ cdef void map_tiles(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t o
             if (out_direct and z == NULL and columns == stride and run_length(&p.outer, output + j) >= columns):
                 y = <double*>address(p, RESULTS, output + j, element)
                 y_stride = last_stride(&p.inner, RESULTS) // <Py_ssize_t>sizeof(double)
-            m.apply(maps + j // WIDTH * m.map_size, block.x, block.weights, block.stride, y, z, y_stride, rows, vectors)
+            apply(maps + j // WIDTH * m.map_size, block.x, block.weights, block.stride, y, z, y_stride, rows, vectors)
             if z != NULL:
                 add_slopes_of_tile(&slopes.sums[j // WIDTH], z, stride, rows, vectors)
             if y == s.x:
@@ -265,17 +277,19 @@ cdef void store_slopes(const Problem* p, const Slopes* slopes, Py_ssize_t first,
 
 
 cdef bint is_plain_out(const Problem* p) noexcept nogil:
-    """Whether results are doubles, side by side as elements are, and none is left out."""
+    """Whether results need no conversion, lie side by side as elements do, and none is left out."""
+    cdef Kind kind = FLOAT32 if p.single and p.by_rows else FLOAT64
+    cdef Py_ssize_t size = plain_size(p)
     cdef Py_ssize_t bits = <Py_ssize_t><uintptr_t>p.operands[RESULTS].data
     cdef int k
     for k in range(p.outer.count):
         bits |= p.outer.strides[RESULTS][k]
     for k in range(p.inner.count):
         bits |= p.inner.strides[RESULTS][k]
-    return (p.operands[RESULTS].kind == FLOAT64 and bits % <Py_ssize_t>sizeof(double) == 0 and p.inner.count <= 1
+    return (p.operands[RESULTS].kind == kind and bits % size == 0 and p.inner.count <= 1
             and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
-            and (p.length <= 1 or p.inner.strides[RESULTS][0] == sizeof(double) if p.by_rows
-                 else last_stride(&p.outer, RESULTS) == sizeof(double)))
+            and (p.length <= 1 or p.inner.strides[RESULTS][0] == size if p.by_rows
+                 else last_stride(&p.outer, RESULTS) == size))
 
 
 cdef int map_all(const Mapping* m, const Problem* p) except -1 nogil:

@@ -607,8 +607,8 @@ cdef void pmean_parameters(void* parameters, const double* power, double limit) 
 
 cdef Reduction PNORM = Reduction(
     power_row, power_tile, power_short, power_merge, power_finish, pnorm_parameters,
-    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, 1.0, True)
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, 1.0, True, False)
 
 cdef Reduction PMEAN = Reduction(
     power_row, power_tile, power_short, power_merge, power_finish, pmean_parameters,
-    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, NAN, True)
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, NAN, True, False)

@@ -13,23 +13,30 @@ Only a literal step makes Cython's range() a C loop: steps of 32 are LANES, a st
 
 # Blocks: where they lie if a kernel can take them as they are, else packed
 
+cdef inline Py_ssize_t plain_size(const Problem* p) noexcept nogil:
+    """The size of elements that need no conversion."""
+    return sizeof(float) if p.single and p.by_rows else sizeof(double)
+
+
 cdef inline bint is_plain(const Problem* p) noexcept nogil:
-    """Whether the elements are aligned doubles, and all of them count."""
+    """Whether the elements are aligned and need no conversion, and all of them count."""
     cdef const Operand* a = &p.operands[A]
+    cdef Kind kind = FLOAT32 if p.single and p.by_rows else FLOAT64
     cdef Py_ssize_t bits = <Py_ssize_t><uintptr_t>a.data
     cdef int k
     for k in range(p.outer.count):
         bits |= p.outer.strides[A][k]
     for k in range(p.inner.count):
         bits |= p.inner.strides[A][k]
-    return (a.kind == FLOAT64 and not a.swapped and bits % <Py_ssize_t>sizeof(double) == 0 and not p.weighted
+    return (a.kind == kind and not a.swapped and bits % plain_size(p) == 0 and not p.weighted
             and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
             and p.operands[WEIGHTS_MASK].data == NULL)
 
 
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
                             bint direct, double ceiling) noexcept nogil:
-    cdef Block b = Block(s.x, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False, s.x, s.x, 0)
+    cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False,
+                         s.x, s.x, 0)
     cdef Py_ssize_t j, left = count % LANES
     if not direct:
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
@@ -37,11 +44,15 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
             b.weights = s.weights
         return b
     b.x = <const double*>address(p, A, output, element)
+    if p.single:
+        b.singles = <const float*>b.x
     if left:
         b.rows -= 1
         b.tail = &s.tail[0]
         b.tail_length = left
-        for j in range(VECTORS):
+        for j in range(LANES if p.single else 0):
+            s.tail[j] = b.singles[LANES*b.rows + j] if j < left else p.reduction.neutral
+        for j in range(0 if p.single else VECTORS):
             vstore(&s.tail[WIDTH * j], vload_part(b.x + LANES*b.rows + WIDTH*j, left - WIDTH*j,
                                                   vset(p.reduction.neutral)))
     return b
@@ -50,7 +61,7 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
 cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element,
                              Py_ssize_t rows, bint direct) noexcept nogil:
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
-    cdef Block b = Block(s.x, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride)
+    cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride)
     if (direct and columns == stride and last_stride(&p.outer, A) == sizeof(double)
             and run_length(&p.outer, output) >= columns):
         b.x = <const double*>address(p, A, output, element)
@@ -126,7 +137,7 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     """Merges one more element, `initial`, into the states of a group of outputs."""
     cdef const Reduction* r = p.reduction
     cdef double weights[WIDTH]
-    cdef Block block = Block(&s.tail[0], &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0)
+    cdef Block block = Block(&s.tail[0], NULL, False, &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0)
     cdef Py_ssize_t j
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
@@ -214,7 +225,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j
     cdef char* parameters = NULL
     cdef bint scanned = False
-    cdef Block nothing = Block(s.x, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0)
+    cdef Block nothing = Block(s.x, NULL, False, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0)
 
     if parameter.data != NULL or first == 0:
         set_parameters(p, s, first, count)
@@ -294,7 +305,7 @@ cdef void reduce_again(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
 cdef inline bint takes_directly(const Problem* p) noexcept nogil:
     """Whether blocks need not be packed."""
     return is_plain(p) and p.inner.count <= 1 and not (
-        p.by_rows and p.length > 1 and p.inner.strides[A][0] != sizeof(double))
+        p.by_rows and p.length > 1 and p.inner.strides[A][0] != plain_size(p))
 
 
 cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noexcept nogil:

@@ -17,6 +17,15 @@ cdef struct Softmax:
     bint special
     vector top_at, top       # the maximum where its result is known, else NaN; and this result
     vector none              # the result of -inf
+    # In single precision, where that suits:
+    vector single_shift, single_low
+    vector inverse           # of the sum, relative to the reference
+    vmask single
+    bint all_single, any_single
+
+cdef struct SingleMap:
+    SingleReference terms
+    svector inverse, inverse_error
 
 
 cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarithm) noexcept nogil:
@@ -63,6 +72,83 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.top = vfma(m.top, excess, m.top)
     m.none = vmul(zero, m.factor)
     return m
+
+
+cdef inline void set_singles(Softmax* m, const State* s, const Parameters* p) noexcept nogil:
+    """The sum relative to the maximum times its term, as rounded as other terms are: it gives 1 over their sum."""
+    cdef vector error, total = sum_of(s, p, &error)
+    cdef vector[2] term
+    cdef vector[2] rest
+    cdef SingleReference r = single_reference(s, s, p, p)
+    cdef svector q
+    m.single = suits_singles(s.maximum, p)
+    m.single_shift = single_shift(s.exponent)
+    m.single_low = single_low(s.exponent, p)
+    swiden(single_term(r.maximum, &r, &q), term)
+    swiden(q, rest)
+    m.inverse = vdiv(vset(1.0), vmul(total, vfma(term[0], rest[0], term[0])))
+    m.all_single = vall(m.single)
+    m.any_single = vany(m.single)
+
+
+cdef inline SingleMap single_map(const Softmax* m) noexcept nogil:
+    cdef SingleMap r
+    r.terms.maximum = sset(0.0)
+    r.terms.scale = snarrow(m.scale, m.scale)
+    r.terms.scale_error = rest_of(vadd(m.scale, m.scale_error), r.terms.scale)
+    r.terms.shift = snarrow(m.single_shift, m.single_shift)
+    r.terms.low = snarrow(m.single_low, m.single_low)
+    r.inverse = snarrow(m.inverse, m.inverse)
+    r.inverse_error = rest_of(m.inverse, r.inverse)
+    return r
+
+
+cdef inline svector single_probability(svector x, const SingleMap* m) noexcept nogil:
+    """power * (inverse + inverse_error) * (1 + q), of which all but the last two roundings are small."""
+    cdef svector q, power = single_term(x, &m.terms, &q)
+    return smul(power, sadd(m.inverse, sfma(m.inverse, q, sfma(m.inverse_error, q, m.inverse_error))))
+
+
+cdef bint single_softmax(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil:
+    cdef const Softmax* maps = <const Softmax*>map
+    cdef SingleMap m = single_map(maps)
+    cdef float[SWIDTH] rest
+    cdef Py_ssize_t i, whole = count // SWIDTH * SWIDTH
+    if not maps.all_single:
+        return False
+    for i in range(count // SWIDTH):
+        sstore(y + SWIDTH*i, single_probability(sload(x + SWIDTH*i), &m))
+    if whole < count:                       # nothing may be read or written beyond the end
+        for i in range(SWIDTH):
+            rest[i] = 0
+        memcpy(rest, x + whole, (count - whole) * sizeof(float))
+        sstore(rest, single_probability(sload(rest), &m))
+        memcpy(y + whole, rest, (count - whole) * sizeof(float))
+    return True
+
+
+cdef inline void apply_packed(const Softmax* maps, const double* x, Py_ssize_t stride, double* y, Py_ssize_t y_stride,
+                              Py_ssize_t rows, Py_ssize_t vectors, bint all_single) noexcept nogil:
+    """As apply, in single precision where that suits: two elements of each output at once."""
+    cdef Softmax m
+    cdef SingleMap single
+    cdef vector[2] elements
+    cdef vector[2] values
+    cdef vector value
+    cdef Py_ssize_t i, j, k, row
+    for j in range(vectors):
+        m = maps[j]
+        single = single_map(&m)
+        for i in range((rows + 1) // 2):
+            for k in range(2):
+                elements[k] = vload(x + stride*min(2*i + k, rows - 1) + WIDTH*j)
+            swiden(single_probability(snarrow(elements[0], elements[1]), &single), values)
+            for k in range(min(2, rows - 2*i)):
+                value = values[k]
+                if not all_single:
+                    value = probability(elements[k], &m, SHIFTED | SCALED | SPECIAL)
+                    value = vselect(m.single, values[k], special(elements[k], value, &m, False))
+                vstore(y + y_stride*(2*i + k) + WIDTH*j, value)
 
 
 cdef inline vector relative_quotient(vector x, vector x_error, vector y, vector y_error, vector* excess) noexcept nogil:
@@ -130,22 +216,23 @@ cdef void apply_any(const Softmax* maps, const double* x, Py_ssize_t stride, dou
 
 
 cdef void softmax_row(void* state, const void* parameters, const Block* a, bint first, double* extremes) noexcept nogil:
-    exponential_row(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES | CLOSE)
+    add_rows(<State*>state, <const Parameters*>parameters, a, first, extremes, TIES | CLOSE)
 
 
 cdef void softmax_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
                        bint first) noexcept nogil:
-    exponential_tile(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES | CLOSE)
+    add_columns(<State*>states, <const Parameters*>parameters, a, vectors, first, TIES | CLOSE)
 
 
 # The logarithm minds a sum's error less, and how little the sum exceeds 1 more: it has the states of logsumexp.
 cdef Reduction SOFTMAX = Reduction(
     softmax_row, softmax_tile, NULL, logsumexp_merge, logsumexp_finish, exponential_parameters, sizeof(State),
-    sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False)
+    sizeof(Parameters), -INFINITY, SMALLEST_ALPHA, True, False, -INFINITY, False, True)
 
 
 cdef void softmax_prepare(void* map, const void* state, const void* parameters) noexcept nogil:
     (<Softmax*>map)[0] = softmax_of(<const State*>state, <const Parameters*>parameters, False)
+    set_singles(<Softmax*>map, <const State*>state, <const Parameters*>parameters)
 
 
 cdef void log_softmax_prepare(void* map, const void* state, const void* parameters) noexcept nogil:
@@ -162,6 +249,24 @@ cdef void log_softmax_apply(const void* maps, const double* x, const double* wei
     apply_any(<const Softmax*>maps, x, stride, y, y_stride, rows, vectors, True)
 
 
-cdef Mapping SOFTMAX_MAP = Mapping(&SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, 0.0)
+cdef void packed_softmax(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y,
+                         double* z, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil:
+    cdef const Softmax* m = <const Softmax*>maps
+    cdef bint all_single = True, any_single = False
+    cdef Py_ssize_t j
+    for j in range(vectors):
+        all_single = all_single and m[j].all_single
+        any_single = any_single or m[j].any_single
+    if all_single:
+        apply_packed(m, x, stride, y, y_stride, rows, vectors, True)
+    elif any_single:
+        apply_packed(m, x, stride, y, y_stride, rows, vectors, False)
+    else:
+        apply_any(m, x, stride, y, y_stride, rows, vectors, False)
 
-cdef Mapping LOG_SOFTMAX_MAP = Mapping(&LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, -INFINITY)
+
+cdef Mapping SOFTMAX_MAP = Mapping(
+    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, 0.0)
+
+cdef Mapping LOG_SOFTMAX_MAP = Mapping(
+    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, NULL, -INFINITY)
