@@ -133,6 +133,7 @@ def logmeanexp(
     call = _Call("logmeanexp", "alpha", a, into, sharpness, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
+    call.zero_absent()
     return call.results(_reductions._blank(into, call.value))
 
 
@@ -190,6 +191,7 @@ def boltzmann(
     call = _Call("boltzmann", "alpha", a, into, sharpness, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
+    call.zero_absent()
     return call.results(_reductions._blank(into, call.value))
 
 
@@ -243,8 +245,9 @@ def pnorm(
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
     call.run()
-    a = into.a if into.a.dtype.kind == "f" else into.a.astype(np.float64)  # abs and sign of all, also of bool, -128
-    call.set_limits(into._replace(a=np.abs(a)) if np.isinf(power).any() else into, np.sign(a))
+    if np.isinf(power).any():  # as doubles: integers may have no opposite, bool has no sign
+        signed = np.where(np.isnan(into.a), 0, into.a).astype(_arrays.FLOAT64)  # NaN has none; the value knows of it
+        call.set_limits(into._replace(a=np.abs(into.a.astype(_arrays.FLOAT64))), np.sign(signed))
     flat = np.equal(power, 0) & ~np.isnan(call.value.array)
     call.zero_where(flat)
     if call.slope is not None:
@@ -306,6 +309,7 @@ def pmean(
     call = _Call("pmean", "p", a, into, power, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
+    call.zero_absent()
     if call.slope is not None:
         with np.errstate(all="ignore"):
             call.slope.array[...] *= _factor(call.value.array)
@@ -342,9 +346,9 @@ class _Call:
         initial: Any = None,
         return_sign: bool = False,
     ) -> None:
-        self.wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
         self.single = isinstance(wrt, str)
-        if not self.wrt or not set(self.wrt) <= {"a", name}:
+        self.wrt = wrt if isinstance(wrt, tuple | list) else (wrt,)
+        if not self.wrt or any(key not in ("a", name) for key in self.wrt):
             raise ValueError(f"{function}: wrt must be 'a', {name!r} or a tuple of these, not {wrt!r}")
         self.function, self.name, self.into, self.parameter, self.initial = function, name, into, parameter, initial
         self.mask = np.ma.getmask(a)
@@ -413,6 +417,7 @@ class _Call:
             None,
         )
         share *= factor
+        share += 0.0  # no -0.0
         np.copyto(self.gradient.arranged, share, where=self._along(infinite))
         if self.slope is not None:
             np.copyto(self.slope.array, 0, where=infinite)
@@ -421,6 +426,11 @@ class _Call:
         """Sets the gradient to 0 where the value does not depend on its elements."""
         if np.any(condition):
             np.copyto(self.gradient.arranged, 0, where=self._along(np.asarray(condition)))
+
+    def zero_absent(self) -> None:
+        """Sets the gradient to 0 where no element is left, as their weights of 0 may have given 0 / 0."""
+        if self.into.weights is not None and not np.isfinite(self.value.array).all():
+            self.zero_where(_reductions.nothing_left(self.into))
 
     def _along(self, condition: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return condition.reshape(
@@ -450,7 +460,8 @@ def _summed(gradient: NDArray[Any], shape: tuple[int, ...], mask: Any, out: NDAr
     """Adds up what belongs to one element that was spread against weights."""
     extra = gradient.ndim - len(shape)
     spread = [extra + axis for axis, length in enumerate(shape) if length != gradient.shape[extra + axis]]
-    total = gradient.sum(axis=(*range(extra), *spread)).reshape(shape)
+    axes = (*range(extra), *spread)
+    total = gradient.sum(axis=axes, dtype=_arrays.FLOAT64).astype(gradient.dtype).reshape(shape)  # rounded once
     if out is not None:
         np.copyto(out, total, casting="same_kind")
         return out

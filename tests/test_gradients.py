@@ -380,10 +380,55 @@ def test_as_each_row_alone(name: str) -> None:
 
 
 @every
+@pytest.mark.parametrize("parameter", [2.0, -1.0, INF, -INF, 0.0])
+def test_absent_elements_have_no_derivative(name: str, parameter: float) -> None:
+    """Left out by `where`, a mask or a weight of 0, they have 0, whatever they are; the others are as without them."""
+    if name == "logsumexp" and parameter == 0:
+        pytest.skip("logsumexp has no alpha = 0")
+    key = {PARAMETER[name]: parameter}
+    a, there = np.array([1.0, NAN, 3.0, INF, 2.0]), np.array([True, False, True, False, True])
+    for keywords in ({"where": there}, {"b": there}):
+        value, gradient = getattr(grad, name)(a, **key, **keywords)
+        alone = getattr(grad, name)(a[there], **key, b=None if "where" in keywords else np.ones(3))
+        np.testing.assert_array_equal(gradient[~there], 0)
+        # The sums have other lanes: 3 units on either side, of condition numbers up to 2 * |alpha| * max(a) < 16.
+        np.testing.assert_allclose(gradient[there], alone[1], rtol=2 * BOUND * 16 * EPSILON)
+        np.testing.assert_allclose(value, alone[0], rtol=2 * BOUND * 16 * EPSILON)
+        nothing = {"where" if "where" in keywords else "b": np.zeros(5, bool)}
+        np.testing.assert_array_equal(getattr(grad, name)(a, **key, **nothing)[1], 0)
+    masked = getattr(grad, name)(np.ma.MaskedArray(a, ~there), **key)[1]
+    np.testing.assert_array_equal(masked.mask, ~there)
+    np.testing.assert_array_equal(masked.data[~there], 0)
+
+
+@pytest.mark.parametrize(
+    ("a", "p", "gradient"),
+    [
+        (np.array([-128, 1], np.int8), INF, [-1.0, 0.0]),  # has no opposite among its like
+        (np.array([-128, 1], np.int8), -INF, [0.0, 1.0]),
+        (np.array([-(2**63), 1]), INF, [-1.0, 0.0]),
+        (np.array([True, False]), 2.0, [1.0, 0.0]),
+        (np.array([True, False]), INF, [1.0, 0.0]),
+        (np.array([-2.0, 3.0, 1.0]), INF, [0.0, 1.0, 0.0]),  # no -0.0
+    ],
+)
+def test_signs_of_norms(a: np.ndarray, p: float, gradient: list[float]) -> None:
+    assert same_bits(grad.pnorm(a, p)[1], np.array(gradient))
+
+
+def test_sums_over_weights_keep_their_digits() -> None:
+    """An element that weights spread has the sum of its derivatives, which float32 would not hold: 1e5 roundings."""
+    weights = np.ones((100000, 2), np.float32)
+    share = grad.logsumexp(np.float32([1, 2]))[1]
+    _, gradient = grad.logsumexp(np.float32([1, 2]), axis=1, b=weights)
+    np.testing.assert_allclose(gradient, 1e5 * share.astype(float), rtol=(2 * BOUND + 1) * np.finfo(np.float32).eps)
+
+
+@every
 def test_wrong_arguments(name: str) -> None:
     function, out = getattr(grad, name), np.full(2, 7.0)
     key = {PARAMETER[name]: 2.0}
-    for wrt in ("b", (), ("a", "x")):
+    for wrt in ("b", (), ("a", "x"), None, 3):
         with pytest.raises(ValueError, match="wrt"):
             function([1.0, 2.0], wrt=wrt, out=out, **key)
     for dtype in (np.longdouble, np.complex128):
