@@ -23,7 +23,9 @@ cdef extern from "_vector.h":
     vector vabs(vector) noexcept nogil
     vector vfma(vector, vector, vector) noexcept nogil
     vector vfma1(vector, vector, vector) noexcept nogil
+    vector vfms1(vector, vector, vector) noexcept nogil
     vector vmax(vector, vector) noexcept nogil
+    vector vmin(vector, vector) noexcept nogil
     vmask vequal(vector, vector) noexcept nogil
     vmask vless(vector, vector) noexcept nogil
     vector vadd_where(vmask, vector a, vector b) noexcept nogil
@@ -193,6 +195,13 @@ cdef inline vector fast_two_sum(vector a, vector b, vector* error) noexcept nogi
     return total
 
 
+cdef inline vector product(vector a, vector b, vector* error) noexcept nogil:
+    """a * b, and what rounding it left."""
+    cdef vector ab = vmul(a, b)
+    error[0] = vfms1(a, b, ab)
+    return ab
+
+
 cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector shift, bint scaled, vector* f,
                               vector* q) noexcept nogil:
     """FACTOR * 2**(x * (scale + scale_error) + shift - ROUND_16TH) = power * (1 + HIGHEST * f * q); returns the power.
@@ -285,15 +294,15 @@ cdef inline vector exp2_down(vector t) noexcept nogil:
     return vfma(power, exp2_minus_one(vsub(t, vsub(k, shift))), power)
 
 
-cdef inline vector log_double(vector x, vector x_error, bint special, vector* error) noexcept nogil:
-    """log(x + x_error) as the sum of two doubles, about 2**-56 of the value, for abs(x_error) <= 2 ulp(x).
+cdef inline vector log_parts(vector x, vector x_error, bint special, vector* rest) noexcept nogil:
+    """log(x + x_error) as the sum of a double and a rest of less than 1/12, for abs(x_error) <= 2 ulp(x).
 
     For normal x > 0; if `special`, also for 0, subnormal numbers, +inf and NaN.
     x = 2**k * m with m in [sqrt(1/2), sqrt(2)]; log(1 + z) = z - z*z/2 + q * (z*z/2 + z2*r(z2)) with
     q = z / (2 + z) and z2 = q*q, as in FreeBSD's msun (e_log.c), where all but the small last product is exact.
     """
-    cdef vector zero = vset(0.0), infinity = vset(INFINITY), y = x, unit = vset(TWO_52 + 1024)
-    cdef vector field, k, m, z, q, z2, z4, half, high, low, small, total, e1, e2
+    cdef vector y = x, unit = vset(TWO_52 + 1024)
+    cdef vector field, k, m, z, q, z2, z4, minus_half, high, low, small, total, e1, e2
     cdef vmask subnormal
     if special:
         subnormal = vless(x, vset(DOUBLE_MIN))
@@ -304,19 +313,26 @@ cdef inline vector log_double(vector x, vector x_error, bint special, vector* er
     m = visub(viadd(y, vset(FIELD_1024)), vshl(field, 52))
     z = vsub(m, vset(1.0))
     q = vdiv(z, vadd(z, vset(2.0)))
-    half = vmul(vmul(vset(0.5), z), z)
+    minus_half = product(vmul(vset(-0.5), z), z, &e1)
     z2 = vmul(q, q)
     z4 = vmul(z2, z2)
     high = vfma(vfma(vset(0.13086626147887312), z2, vset(0.13268773138651677)), z4,
                 vfma(vset(0.15386239702814888), z2, vset(0.181817956401329)))
     low = vfma(vfma(vset(0.22222222391713917), z2, vset(0.28571428570803614)), z4,
                vfma(vset(0.4000000000000088), z2, vset(0.6666666666666666)))
-    high = vmul(high, vmul(z4, z4))
-    small = vfma(q, vfma(vadd(high, low), z2, half), vfma1(vmul(vset(-0.5), z), z, half))
+    small = vfma(q, vfms1(vfma(high, vmul(z4, z4), low), z2, minus_half), e1)
     small = vadd(small, vfma(k, vset(LN2_LOW), vdiv(x_error, x)))
     total = fast_two_sum(vmul(k, vset(LN2_HIGH)), z, &e1)      # k is 0, or the larger product
-    total = fast_two_sum(total, vsub(zero, half), &e2)
-    total = fast_two_sum(total, vadd(vadd(e1, e2), small), error)
+    total = fast_two_sum(total, minus_half, &e2)
+    rest[0] = vadd(vadd(e1, e2), small)
+    return total
+
+
+cdef inline vector log_double(vector x, vector x_error, bint special, vector* error) noexcept nogil:
+    """As log_parts, but in double-double, about 2**-56 of the value."""
+    cdef vector rest, zero = vset(0.0), infinity = vset(INFINITY)
+    cdef vector total = log_parts(x, x_error, special, &rest)
+    total = fast_two_sum(total, rest, error)
     if special:
         error[0] = vselect(vless(zero, x), vselect(vless(x, infinity), error[0], zero), zero)
         total = vselect(vequal(x, zero), vset(-INFINITY), vselect(vless(x, infinity), total, x))
@@ -324,13 +340,6 @@ cdef inline vector log_double(vector x, vector x_error, bint special, vector* er
 
 
 # Double-double: the sum of two doubles, the second what rounding the first left
-
-cdef inline vector product(vector a, vector b, vector* error) noexcept nogil:
-    """a * b, and what rounding it left."""
-    cdef vector ab = vmul(a, b)
-    error[0] = vfma1(a, b, vsub(vset(0.0), ab))
-    return ab
-
 
 cdef inline vector quotient(vector a, vector a_error, vector b, vector b_error, vector* error) noexcept nogil:
     """(a + a_error) / (b + b_error) in double-double."""

@@ -2,7 +2,7 @@
  *
  * Every operation is one IEEE operation per element, so a kernel written with them gives the same bits at every
  * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
- * (nearly) once everywhere. vmax(a, b) is a > b ? a : b, so a NaN in a gives b. vload_part() reads the first `count`
+ * (nearly) once everywhere, vfms1() subtracts c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with vmin(). vload_part() reads the first `count`
  * elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH
  * vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one
  * of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
@@ -54,7 +54,9 @@ INLINE vector vsqrt(vector a) { return _mm512_sqrt_pd(a); }
 INLINE vector vabs(vector a) { return _mm512_abs_pd(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
+INLINE vector vfms1(vector a, vector b, vector c) { return _mm512_fmsub_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
+INLINE vector vmin(vector a, vector b) { return _mm512_min_pd(a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, m, a, b); }
 INLINE vector vadd_unless(vmask m, vector a, vector b) { return _mm512_mask_add_pd(a, _knot_mask8(m), a, b); }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) {
@@ -159,7 +161,9 @@ INLINE vector vsqrt(vector a) { return _mm256_sqrt_pd(a); }
 INLINE vector vabs(vector a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
+INLINE vector vfms1(vector a, vector b, vector c) { return _mm256_fmsub_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm256_max_pd(a, b); }
+INLINE vector vmin(vector a, vector b) { return _mm256_min_pd(a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return _mm256_add_pd(a, _mm256_and_pd(m, b)); }
 INLINE vector vadd_unless(vmask m, vector a, vector b) { return _mm256_add_pd(a, _mm256_andnot_pd(m, b)); }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return _mm256_blendv_pd(vfma(a, b, c), c, m); }
@@ -252,6 +256,7 @@ INLINE vector vsqrt(vector a) { return vsqrtq_f64(a); }
 INLINE vector vabs(vector a) { return vabsq_f64(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
 INLINE vector vfma1(vector a, vector b, vector c) { return vfmaq_f64(c, a, b); }
+INLINE vector vfms1(vector a, vector b, vector c) { return vfmaq_f64(vnegq_f64(c), a, b); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return vbslq_f64(m, vaddq_f64(a, b), a); }
 INLINE vector vadd_unless(vmask m, vector a, vector b) { return vbslq_f64(m, a, vaddq_f64(a, b)); }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return vbslq_f64(m, c, vfma(a, b, c)); }
@@ -259,6 +264,7 @@ INLINE vmask vequal(vector a, vector b) { return vceqq_f64(a, b); }
 INLINE vmask vless(vector a, vector b) { return vcltq_f64(a, b); }
 INLINE vector vselect(vmask m, vector a, vector b) { return vbslq_f64(m, a, b); }
 INLINE vector vmax(vector a, vector b) { return vselect(vless(b, a), a, b); }
+INLINE vector vmin(vector a, vector b) { return vselect(vless(a, b), a, b); }
 INLINE int vany(vmask m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
 INLINE int vall(vmask m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) != 0; }
 INLINE vector viadd(vector a, vector b) { return DBL(vaddq_u64(INT(a), INT(b))); }
@@ -330,6 +336,7 @@ INLINE vector vfma1(vector a, vector b, vector c) {
     const double ah = DBL(INT(a) & high), al = a - ah, bh = DBL(INT(b) & high), bl = b - bh, p = a * b;
     return (p + c) + (((ah * bh - p) + ah * bl + al * bh) + al * bl);
 }
+INLINE vector vfms1(vector a, vector b, vector c) { return vfma1(a, b, -c); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return m ? a + b : a; }
 INLINE vector vadd_unless(vmask m, vector a, vector b) { return m ? a : a + b; }
 INLINE vector vfma_unless(vmask m, vector a, vector b, vector c) { return m ? c : vfma(a, b, c); }
@@ -337,6 +344,7 @@ INLINE vmask vequal(vector a, vector b) { return a == b; }
 INLINE vmask vless(vector a, vector b) { return a < b; }
 INLINE vector vselect(vmask m, vector a, vector b) { return m ? a : b; }
 INLINE vector vmax(vector a, vector b) { return a > b ? a : b; }
+INLINE vector vmin(vector a, vector b) { return a < b ? a : b; }
 INLINE int vany(vmask m) { return m; }
 INLINE int vall(vmask m) { return m; }
 INLINE vector viadd(vector a, vector b) { return DBL(INT(a) + INT(b)); }

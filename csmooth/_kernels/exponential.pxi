@@ -88,6 +88,7 @@ cdef enum:
     SPECIAL = 256       # a softmax may have special cases
     CLOSE = 512         # sums keep what rounding leaves, as softmax (whose weights are 0 or 1) and gradients need
     WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
+    PAIRS = 4096        # two elements without weights, of which one is the maximum
 
 
 cdef inline State empty_state() noexcept nogil:
@@ -129,6 +130,7 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     cdef bint biased = not minded & (MOMENTS | MEANS)
     cdef int bias = BIAS if biased else 0
     cdef int least = EXPONENT_MIN if biased else -1023      # where terms are less than any double, or 0
+    cdef vector low
     cdef Reference r
     r.maximum = s.maximum
     r.offset = s.offset
@@ -138,7 +140,8 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.low = vset(-DOUBLE_MAX)
     if minded & MOMENTS:                # unless all lie below
         r.low = vselect(vless(s.maximum, vset(LOWEST)), r.low, vset(LOWEST))
-    r.low = vmax(vmul(vadd(s.exponent, vset(least)), p.unscale), r.low)
+    low = vmul(vadd(s.exponent, vset(least)), p.unscale)
+    r.low = low if biased and not minded & (SCALED | SHIFTED) else vmax(low, r.low)       # where nothing overflows
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
     r.near = r.one = vset(0.0)
     if minded & MEANS:
@@ -321,7 +324,7 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
 
 cdef inline void add_sums(State* s, vector total, vector total_error, vector side, vector side_error,
                           const Reference* r, bint first, int minded) noexcept nogil:
-    """Adds the sums of a block. `first`: to the empty state."""
+    """Adds the sums of a block. `first`: to the empty state, and without weights, so that the error is small."""
     cdef vector moment, moment_error
     if minded & MOMENTS:
         moment = vmul(r.centre, total)
@@ -330,7 +333,7 @@ cdef inline void add_sums(State* s, vector total, vector total_error, vector sid
         side = moment
         side_error = vadd(side_error, moment_error)
     if first:
-        s.sum = two_sum(total, total_error, &s.sum_error)
+        s.sum = fast_two_sum(total, total_error, &s.sum_error)
         s.side = side
         s.side_error = side_error
     else:
@@ -755,22 +758,26 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, Py_
                               int minded) noexcept nogil:
     """Adds a block of at most LANES rows."""
     cdef vector mean[MEANS_SUMMED]
-    cdef vector power, small, side, zero = vset(0.0)
+    cdef vector power, small, side, smaller, zero = vset(0.0)
     cdef Few few
     cdef Reference r
     cdef Py_ssize_t i, j, k, part
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
-        r.centre = zero
+        r.centre = smaller = zero
         few = no_few(&p[j], minded)
-        for i in range(a.rows):
+        if minded & PAIRS:              # the larger is a tie; which comes first does not matter
+            smaller = vload(a.x + WIDTH*j)
+            smaller = vselect(vequal(smaller, r.maximum), vload(a.x + a.stride + WIDTH*j), smaller)
+            few.side = vset(1.0)
+        for i in range(1 if minded & PAIRS else 0, 2 if minded & PAIRS else a.rows):
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             power = small = side = zero
             for part in range(means_summed(minded)):
                 mean[part] = zero
-            add_term(vload(a.x + k), a.weights + k, &r, &power, &small, &few.side if minded & TIES else &side,
-                     mean, 1, minded)
+            add_term(smaller if minded & PAIRS else vload(a.x + k), a.weights + k, &r, &power, &small,
+                     &few.side if minded & TIES else &side, mean, 1, minded)
             add_one(&few, power, small, side, mean, minded)
         add_few(state(s, j, minded), &few, a.rows, &r, first, minded)
 
@@ -833,6 +840,8 @@ cdef inline bint few_states(State* s, const Parameters* p, const Block* a, Py_ss
             return False
     if scaled:
         add_few_rows(s, p, a, vectors, True, minded | SCALED)
+    elif a.rows == 2 and minded & TIES:
+        add_few_rows(s, p, a, vectors, True, minded | PAIRS)
     else:
         add_few_rows(s, p, a, vectors, True, minded)
     return True

@@ -26,12 +26,11 @@ cdef void logsumexp_merge(void* into, const void* other, const void* parameters)
 
 cdef inline vector sum_of(const State* s, const Parameters* p, vector* error) noexcept nogil:
     """ties + rest / term(maximum), the sum of exp(alpha * (x - maximum)), as the sum of two doubles."""
-    cdef vector zero = vset(0.0), inverse, inverse_error, ratio, ratio_error, total
+    cdef vector inverse, inverse_error, ratio, ratio_error, total
     # 1 / term(maximum) = 2**(exponent - (maximum - offset) * scale - BIAS) / FACTOR
     inverse = exp2_inverse(vsub(s.offset, s.maximum), p.scale, p.scale_error,
                            vadd(s.exponent, vset(ROUND_16TH - BIAS)), &inverse_error)
-    ratio = vmul(s.sum, inverse)
-    ratio_error = vfma1(s.sum, inverse, vsub(zero, ratio))
+    ratio = product(s.sum, inverse, &ratio_error)
     ratio_error = vadd(vfma(s.sum, inverse_error, ratio_error), vmul(s.sum_error, inverse))
     total = two_sum(s.side, ratio, error)
     error[0] = vadd(error[0], vadd(ratio_error, s.side_error))
@@ -43,6 +42,7 @@ cdef inline vector divided(vector log, const Parameters* p, vector* error) noexc
     cdef vector zero = vset(0.0), infinity = vset(INFINITY), ratio = vdiv(log, p.alpha), ratio_error
     ratio_error = vdiv(vadd(vfma1(vsub(zero, ratio), p.alpha, log), error[0]), p.alpha)
     ratio_error = vselect(vless(vabs(ratio), infinity), ratio_error, zero)
+    ratio = vselect(vequal(error[0], error[0]), ratio, error[0])        # NaN
     error[0] = vselect(vless(p.alpha, infinity), ratio_error, zero)
     return ratio
 
@@ -57,11 +57,11 @@ cdef inline vector result_of(const State* s, const Parameters* p, vector log, ve
     cdef vector zero = vset(0.0), error, value = two_sum(s.maximum, log, &error), most = vadd(s.maximum, p.most)
     cdef vmask number, finite
     value = vadd(value, vadd(error, log_error))
-    value = vselect(vless(most, value), most, value)
+    value = vmin(most, value)
     number = vequal(value, value)
     if not vall(number):                # NaN, or an infinity on the way
         finite = vless(vabs(s.maximum), vset(INFINITY))
-        value = vselect(number, value, vadd(s.maximum, log))
+        value = vselect(number, value, vadd(s.maximum, vadd(log, log_error)))
         value = vselect(finite, value, vfma(s.sum, zero, s.maximum))
         value = vselect(vequal(s.maximum, vset(INFINITY)), vselect(vequal(s.side, zero), vset(NAN), value), value)
         value = vselect(vequal(value, value), value, vset(NAN))
@@ -73,7 +73,7 @@ cdef inline void finish(const State* s, const Parameters* p, Py_ssize_t vectors,
     """maximum + log(sum) / alpha, rounded but once: each step hands on its error.
 
     Step by step for all vectors, since one vector's steps wait for each other. Not `weighted`: ties are at least 1,
-    or the maximum is -inf. Not `divides`: every alpha is 1.
+    or the maximum is -inf. Not `divides`: every alpha is 1. Signs and `lost` may be NULL.
     """
     cdef vector total[VECTORS]
     cdef vector error[VECTORS]
@@ -92,12 +92,17 @@ cdef inline void finish(const State* s, const Parameters* p, Py_ssize_t vectors,
             total[j] = vabs(total[j])
             error[j] = vmul(error[j], sign[j])
     for j in range(vectors):
-        total[j] = log_double(total[j], error[j], weighted, &error[j])
+        if weighted:
+            total[j] = log_double(total[j], error[j], weighted, &error[j])
+        else:                           # whose rest is added to the maximum, not to the logarithm
+            total[j] = log_parts(total[j], error[j], False, &error[j])
     for j in range(vectors):
         if divides:
             total[j] = divided(total[j], &p[j], &error[j])
         value = result_of(&s[j], &p[j], total[j], error[j])
         vstore(values + WIDTH*j, vadd(vmul(value, p[j].sign), vset(0.0)) if divides else value)     # no -0.0
+        if signs == NULL:
+            continue
         sign[j] = vselect(vequal(s[j].maximum, vset(-INFINITY)), vset(0.0), sign[j])
         vstore(signs + WIDTH*j, vselect(vequal(value, value), sign[j], value))
         value = vset(NAN)
@@ -130,14 +135,13 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
     """As tile and finish, but nothing goes through memory."""
     cdef const Parameters* p = <const Parameters*>parameters
     cdef State s[VECTORS]
-    cdef double unused[LANES]
     cdef bint scaled = any_scaled(p, vectors)
     if not few_states(s, p, a, vectors, scaled, TIES):
         return False
     if scaled:
-        finish(s, p, vectors, values, unused, unused, False, True)
+        finish(s, p, vectors, values, NULL, NULL, False, True)
     else:
-        finish(s, p, vectors, values, unused, unused, False, False)
+        finish(s, p, vectors, values, NULL, NULL, False, False)
     return True
 
 

@@ -185,6 +185,12 @@ cdef inline double limit(const Problem* p) noexcept nogil:
     return INFINITY if p.operands[WEIGHTS].data != NULL else <double>(p.length + p.has_initial)
 
 
+cdef inline bint takes_doubles(const Problem* p) noexcept nogil:
+    """Whether results are doubles and lie side by side."""
+    return (p.operands[OUT].kind == FLOAT64 and last_stride(&p.outer, OUT) == sizeof(double)
+            and p.outer.count == 1)
+
+
 cdef inline void store(const Problem* p, Py_ssize_t output, Py_ssize_t count, double* values,
                        const double* signs) noexcept nogil:
     """Stores `count` outputs; a negative total (weights only) has no logarithm, unless its sign is asked for."""
@@ -195,7 +201,7 @@ cdef inline void store(const Problem* p, Py_ssize_t output, Py_ssize_t count, do
     elif p.weighted:
         for j in range(count):
             values[j] = NAN if signs[j] < 0 else values[j]
-    if p.operands[OUT].kind == FLOAT64 and last_stride(&p.outer, OUT) == sizeof(double) and p.outer.count == 1:
+    if takes_doubles(p):
         memcpy(p.operands[OUT].data + offset(&p.outer, OUT, output), values, count * sizeof(double))
     else:
         for j in range(count):
@@ -206,15 +212,18 @@ cdef bint reduce_short(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize
     """Reduces and stores a panel of short rows without states, unless it returns false."""
     cdef const Reduction* r = p.reduction
     cdef double values[LANES]
+    cdef char* out = p.operands[OUT].data + offset(&p.outer, OUT, output)
+    cdef bint out_direct = takes_doubles(p) and <uintptr_t>out % sizeof(double) == 0
     cdef Py_ssize_t j, columns
     cdef Block block
     for j in range(0, count, 32):
         columns = min(LANES, count - j)
         block = tile_block(p, s, output + j, columns, 0, p.length, direct)
         if not r.short_tile(s.parameters + j // WIDTH * r.parameters_size, &block, (columns + WIDTH - 1) // WIDTH,
-                            values):
+                            <double*>out + j if out_direct and columns == LANES else values):
             return False
-        store(p, output + j, columns, values, NULL)
+        if not out_direct or columns < LANES:
+            store(p, output + j, columns, values, NULL)
     return True
 
 
