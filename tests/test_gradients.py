@@ -424,6 +424,56 @@ def test_sums_over_weights_keep_their_digits() -> None:
     np.testing.assert_allclose(gradient, 1e5 * share.astype(float), rtol=(2 * BOUND + 1) * np.finfo(np.float32).eps)
 
 
+@pytest.mark.parametrize(
+    ("name", "a", "b", "parameter", "value", "gradient"),
+    [
+        ("logsumexp", [1, 1], [1, -1], 1.0, -INF, [0, 0]),  # cancelled: -inf as if nothing were there
+        ("logsumexp", [1, 1], [1, -1], -1.0, INF, [0, 0]),
+        ("logsumexp", [1, 1, INF], [1, -1, 0], 1.0, -INF, [0, 0, 0]),
+        ("logsumexp", [1, 1], [0, 0], 1.0, -INF, [0, 0]),
+        ("logsumexp", [1, 1, 5], [-2, 1, 0], 1.0, NAN, [NAN, NAN, 0]),
+        ("logsumexp", [1, 1, 5], [2, -1, 0], 1.0, 1, [2, -1, 0]),
+        ("logsumexp", [1, 1], [3, 1], 1.0, 1 + np.log(4), [0.75, 0.25]),
+        ("logsumexp", [1, 2], [INF, 1], 1.0, INF, [1, 0]),
+        ("logsumexp", [INF, INF], [1, -1], 1.0, NAN, [NAN, NAN]),
+        ("logmeanexp", [1, 1, NAN], [1, -1, 0], 1.0, NAN, [NAN, NAN, 0]),  # 0 / 0
+        ("logmeanexp", [1, 1, 5], [-1, -3, 0], 1.0, 1, [0.25, 0.75, 0]),
+        ("logmeanexp", [1, 1], [0, 0], 1.0, NAN, [0, 0]),
+        ("boltzmann", [1, 1, NAN], [1, -1, 0], 1.0, NAN, [NAN, NAN, 0]),
+        ("boltzmann", [1, 1], [1, 3], 1.0, 1, [0.25, 0.75]),
+        ("boltzmann", [1, 1], [0, 0], INF, NAN, [0, 0]),
+        ("pnorm", [1, -2], [0, 0], -1.0, INF, [0, 0]),
+        ("pnorm", [1, -2], [0, 0], 2.0, 0, [0, 0]),
+        ("pnorm", [1, -1], [1, -1], 2.0, 0, [0, 0]),
+        ("pnorm", [1, 1, 5], [1, -2, 0], 2.0, NAN, [NAN, NAN, 0]),  # the root of -1
+        ("pnorm", [3, -4], [1, 1], 2.0, 5, [0.6, -0.8]),
+        ("pmean", [1, 1, NAN], [1, -1, 0], 2.0, NAN, [NAN, NAN, 0]),
+        ("pmean", [2, 2], [-1, -3], 2.0, 2, [0.25, 0.75]),
+        ("pmean", [2, 2], [0, 0], 2.0, NAN, [0, 0]),
+    ],
+)
+def test_weights(
+    name: str, a: list[float], b: list[float], parameter: float, value: float, gradient: list[float]
+) -> None:
+    """Weights of any sign: NaN where the value is, but 0 for what is absent, and where the sum vanishes."""
+    got = getattr(grad, name)(a, b=b, **{PARAMETER[name]: parameter})
+    # A unit at most for each of them: these are sums of two equal exponentials.
+    np.testing.assert_allclose(got[0], value, rtol=2 * EPSILON)
+    np.testing.assert_allclose(got[1], gradient, rtol=BOUND * EPSILON)
+
+
+def test_weights_of_negative_total() -> None:
+    """With `return_sign`, the value is the logarithm of an absolute value, and so has a gradient."""
+    (value, sign), gradient = grad.logsumexp([1, 1], b=[-3, 1], return_sign=True)
+    np.testing.assert_allclose(value, 1 + np.log(2), rtol=2 * EPSILON)
+    assert sign == -1
+    np.testing.assert_allclose(gradient, [1.5, -0.5], rtol=BOUND * EPSILON)
+    (value, sign), gradient = grad.logsumexp([[1, 1], [1, 1]], 1, [1, -1], return_sign=True, keepdims=True)
+    assert value.tolist() == [[-INF], [-INF]]
+    assert sign.tolist() == [[0], [0]]
+    assert gradient.tolist() == [[0, 0], [0, 0]]
+
+
 @every
 def test_wrong_arguments(name: str) -> None:
     function, out = getattr(grad, name), np.full(2, 7.0)
