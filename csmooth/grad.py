@@ -367,6 +367,11 @@ class _Call:
             _arrays.check_out(function, out, self.shape, into.dtype)
         self.out = out if spread else None
         self.gradient = _arrays.Results(function, into, None if spread else out, parameter)
+        again = np.isinf(parameter).any() or (function == "pnorm" and name in self.wrt)  # what is read after it is made
+        sources = (into.a if again else None, into.weights, into.weights_mask)
+        if any(np.may_share_memory(self.gradient.array, x) for x in sources if x is not None):
+            self.gradient.array = np.empty(into.shape, into.dtype)
+            self.gradient.arranged = self.gradient.array.transpose(into.kept + into.reduced)
         self.value = _arrays.Output(function, into, keepdims, None, None)
         self.sign = _arrays.Output(function, into, keepdims, None, None) if return_sign else None
         of_slope = into._replace(dtype=_arrays.FLOAT64)
