@@ -367,7 +367,9 @@ class _Call:
             _arrays.check_out(function, out, self.shape, into.dtype)
         self.out = out if spread else None
         self.gradient = _arrays.Results(function, into, None if spread else out, parameter)
-        again = np.isinf(parameter).any() or (function == "pnorm" and name in self.wrt)  # what is read after it is made
+        # Read after the gradient is made: for extremes, for the value of norms beside a slope, where weights cancel.
+        weighted = into.weights is not None
+        again = weighted or np.isinf(parameter).any() or (function == "pnorm" and name in self.wrt)
         sources = (into.a if again else None, into.weights, into.weights_mask)
         if any(np.may_share_memory(self.gradient.array, x) for x in sources if x is not None):
             self.gradient.array = np.empty(into.shape, into.dtype)

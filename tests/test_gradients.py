@@ -474,6 +474,63 @@ def test_weights_of_negative_total() -> None:
     assert gradient.tolist() == [[0, 0], [0, 0]]
 
 
+def small(name: str, parameter: float, weights: str) -> tuple[np.ndarray, np.ndarray | None, float]:
+    """Rows of a few values, so that there are ties, and weights of 0 and, if `mixed`, ones that cancel."""
+    rng = np.random.default_rng(4)
+    a = rng.integers(0, 4, (6, 5)) / 2
+    b = {"none": None, "positive": rng.integers(0, 3, a.shape), "mixed": rng.integers(-1, 2, a.shape)}[weights]
+    if name == "logsumexp" and parameter == 0:
+        parameter = 0.5
+    return a, None if b is None else b.astype(float), parameter
+
+
+WEIGHTS = pytest.mark.parametrize("weights", ["none", "positive", "mixed"])
+PARAMETERS = pytest.mark.parametrize("parameter", [2.0, -1.0, 0.0, INF, -INF])
+
+
+@every
+@PARAMETERS
+@WEIGHTS
+def test_out_that_is_read(name: str, parameter: float, weights: str) -> None:
+    """The gradient may replace elements or weights, in any order: what is still to be read is kept."""
+    values, b, parameter = small(name, parameter, weights)
+    for order in "CF":
+        wanted = both(name, values[:5], parameter, axis=1, b=None if b is None else b[:5])
+        for kind in ("a", "reversed", "transposed", "one row on", "b"):
+            base = np.array(values, order=order)
+            a, w = base[:5], None if b is None else np.array(b[:5], order=order)
+            out = {"a": a, "reversed": a[::-1, ::-1], "transposed": a.T, "one row on": base[1:], "b": w}[kind]
+            if out is not None:
+                value, gradient, slope = both(name, a, parameter, axis=1, b=w, out=out)
+                assert gradient is out
+                for got, exact in zip((value, gradient, slope), wanted, strict=True):
+                    assert same_bits(got, exact), (kind, order)
+
+
+@every
+@WEIGHTS
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, -1), (1, 2), ()])
+def test_axes_and_layouts(name: str, weights: str, axis: Any) -> None:
+    """Three axes, in memory in any order, forwards or backwards: the bits of the same in C order, along every axis."""
+    for parameter in (2.0, -1.0, 0.0, INF, -INF):
+        values, b, chosen = small(name, parameter, weights)
+        a, b = values.reshape(2, 3, 5), None if b is None else b.reshape(2, 3, 5)
+        wanted = both(name, a, chosen, axis=axis, b=b)
+        plain = getattr(csmooth, name)(a, axis=axis, b=b, **{PARAMETER[name]: chosen})
+        np.testing.assert_allclose(
+            wanted[0], plain, rtol=2 * BOUND * 16 * EPSILON, atol=64 * EPSILON
+        )  # as absent elements
+        kept = both(name, a, chosen, axis=axis, b=b, keepdims=True)
+        assert np.shape(kept[0]) == np.shape(kept[2]) == np.sum(a, axis=axis, keepdims=True).shape
+        for got, exact in zip(kept, wanted, strict=True):
+            assert same_bits(np.reshape(got, np.shape(exact)), exact)
+        for order in ((0, 2, 1), (1, 0, 2), (2, 1, 0), (1, 2, 0)):
+            for step in (1, -1):
+                other = a.transpose(order)[::step].copy()[::step].transpose(np.argsort(order))
+                for got, exact in zip(both(name, other, chosen, axis=axis, b=b), wanted, strict=True):
+                    assert same_bits(got, exact)
+
+
 @every
 def test_wrong_arguments(name: str) -> None:
     function, out = getattr(grad, name), np.full(2, 7.0)
