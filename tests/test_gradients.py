@@ -595,6 +595,19 @@ def test_dtypes_without_gradients(name: str, dtype: str) -> None:
 
 
 @every
+def test_bfloat16(name: str) -> None:
+    """Computed as float32 and rounded once more, also in place."""
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    a = np.array([1, 2.5, 0.25]).astype(bfloat16)
+    narrow = both(name, a, 2.0, out=a.copy())
+    in_place = a.copy()
+    for results in (narrow, both(name, in_place, 2.0, out=in_place)):
+        for got, exact in zip(results, both(name, a.astype(np.float32), 2.0), strict=True):
+            assert got.dtype == bfloat16
+            assert np.array_equal(got, exact.astype(bfloat16))
+
+
+@every
 def test_parameters_that_broadcast(name: str) -> None:
     """One for each row, or for each column: the bits of each by itself."""
     a = np.random.default_rng(3).random((4, 5))
