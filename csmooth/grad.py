@@ -1,7 +1,8 @@
 """Values and gradients, from one call: `csmooth.grad.logsumexp` and its like take the arguments of `csmooth.logsumexp`.
 
 One pass over the data for the value, one for the gradient, which is written where it belongs. Kinks and infinities have
-the subgradient that is the limit of the smooth case, or the one nearest to 0; no call gives NaN but for NaN.
+the subgradient that is the limit of the smooth case, or the one nearest to 0; no gradient is NaN but for NaN, in an
+argument or the value.
 """
 
 from __future__ import annotations  # signatures in help() as they are written here
@@ -47,8 +48,9 @@ def logsumexp(
         As `csmooth.logsumexp` gives it, to the last bit or two; with `return_sign`, a pair.
     gradient : scalar, ndarray or tuple of these
         With respect to `a`, of its shape; with respect to `alpha`, one for each value. A tuple if `wrt` is one.
-        Infinite maxima, and for infinite `alpha` all, share 1 among them. 0 for elements that are left out, and where
-        all are -inf.
+        Infinite maxima, and for infinite `alpha` all, share 1 among them. 0 for elements that are left out, where all
+        are -inf, and where weights cancel: the value is -inf there as well. NaN where the value is; with `return_sign`,
+        negative sums have the gradient of the logarithm of their absolute value.
 
     Raises
     ------
@@ -76,6 +78,8 @@ def logsumexp(
     start = _arrays.scalar("logsumexp", "initial", initial, into)
     call = _Call("logsumexp", "alpha", a, into, sharpness, keepdims, out, wrt, start, return_sign)
     call.run()
+    call.zero_cancelled()
+    call.nan_unknown()
     if call.slope is not None:
         with np.errstate(all="ignore"):
             call.slope.array[...] /= np.abs(sharpness)
@@ -133,6 +137,7 @@ def logmeanexp(
     call = _Call("logmeanexp", "alpha", a, into, sharpness, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
+    call.nan_unknown()
     call.zero_absent()
     return call.results(_reductions._blank(into, call.value))
 
@@ -191,6 +196,7 @@ def boltzmann(
     call = _Call("boltzmann", "alpha", a, into, sharpness, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
+    call.nan_unknown()
     call.zero_absent()
     return call.results(_reductions._blank(into, call.value))
 
@@ -250,6 +256,8 @@ def pnorm(
         call.set_limits(into._replace(a=np.abs(into.a.astype(_arrays.FLOAT64))), np.sign(signed))
     flat = np.equal(power, 0) & ~np.isnan(call.value.array)
     call.zero_where(flat)
+    call.nan_unknown()
+    call.zero_absent()
     if call.slope is not None:
         with np.errstate(all="ignore"):
             call.slope.array[...] *= _factor(call.value.array)
@@ -309,6 +317,7 @@ def pmean(
     call = _Call("pmean", "p", a, into, power, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
+    call.nan_unknown()
     call.zero_absent()
     if call.slope is not None:
         with np.errstate(all="ignore"):
@@ -358,6 +367,13 @@ class _Call:
             _arrays.check_out(function, out, self.shape, into.dtype)
         self.out = out if spread else None
         self.gradient = _arrays.Results(function, into, None if spread else out, parameter)
+        # Read after the gradient is made: for extremes, for the value of norms beside a slope, where weights cancel.
+        weighted = into.weights is not None
+        again = weighted or np.isinf(parameter).any() or (function == "pnorm" and name in self.wrt)
+        sources = (into.a if again else None, into.weights, into.weights_mask)
+        if any(np.may_share_memory(self.gradient.array, x) for x in sources if x is not None):
+            self.gradient.array = np.empty(into.shape, into.dtype)
+            self.gradient.arranged = self.gradient.array.transpose(into.kept + into.reduced)
         self.value = _arrays.Output(function, into, keepdims, None, None)
         self.sign = _arrays.Output(function, into, keepdims, None, None) if return_sign else None
         of_slope = into._replace(dtype=_arrays.FLOAT64)
@@ -431,6 +447,27 @@ class _Call:
         """Sets the gradient to 0 where no element is left, as their weights of 0 may have given 0 / 0."""
         if self.into.weights is not None and not np.isfinite(self.value.array).all():
             self.zero_where(_reductions.nothing_left(self.into))
+
+    def zero_cancelled(self) -> None:
+        """Sets the gradient to 0 where weights cancel: it would be 1 / 0 of either sign, and 0 is nearest to both."""
+        if self.into.weights is None:
+            return
+        nothing = np.isinf(self.value.array) & (np.sign(self.value.array) != np.sign(self.parameter))
+        if nothing.any():
+            np.copyto(self.gradient.arranged, 0, where=self._along(nothing) & np.isnan(self.gradient.arranged))
+
+    def nan_unknown(self) -> None:
+        """Where weights make the value NaN, so is the gradient, but for elements that are absent: theirs is 0."""
+        into = self.into
+        unknown = np.isnan(self.value.array)
+        if into.weights is None or not unknown.any():
+            return
+        absent = into.weights == 0
+        for mask in (into.mask, into.weights_mask):
+            absent = absent if mask is None else absent | mask
+        if into.where is not None:
+            absent = absent | ~into.where
+        np.copyto(self.gradient.arranged, np.where(absent, 0, np.nan), where=self._along(unknown))
 
     def _along(self, condition: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return condition.reshape(

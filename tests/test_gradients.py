@@ -424,6 +424,320 @@ def test_sums_over_weights_keep_their_digits() -> None:
     np.testing.assert_allclose(gradient, 1e5 * share.astype(float), rtol=(2 * BOUND + 1) * np.finfo(np.float32).eps)
 
 
+@pytest.mark.parametrize(
+    ("name", "a", "b", "parameter", "value", "gradient"),
+    [
+        ("logsumexp", [1, 1], [1, -1], 1.0, -INF, [0, 0]),  # cancelled: -inf as if nothing were there
+        ("logsumexp", [1, 1], [1, -1], -1.0, INF, [0, 0]),
+        ("logsumexp", [1, 1, INF], [1, -1, 0], 1.0, -INF, [0, 0, 0]),
+        ("logsumexp", [1, 1], [0, 0], 1.0, -INF, [0, 0]),
+        ("logsumexp", [1, 1, 5], [-2, 1, 0], 1.0, NAN, [NAN, NAN, 0]),
+        ("logsumexp", [1, 1, 5], [2, -1, 0], 1.0, 1, [2, -1, 0]),
+        ("logsumexp", [1, 1], [3, 1], 1.0, 1 + np.log(4), [0.75, 0.25]),
+        ("logsumexp", [1, 2], [INF, 1], 1.0, INF, [1, 0]),
+        ("logsumexp", [INF, INF], [1, -1], 1.0, NAN, [NAN, NAN]),
+        ("logmeanexp", [1, 1, NAN], [1, -1, 0], 1.0, NAN, [NAN, NAN, 0]),  # 0 / 0
+        ("logmeanexp", [1, 1, 5], [-1, -3, 0], 1.0, 1, [0.25, 0.75, 0]),
+        ("logmeanexp", [1, 1], [0, 0], 1.0, NAN, [0, 0]),
+        ("boltzmann", [1, 1, NAN], [1, -1, 0], 1.0, NAN, [NAN, NAN, 0]),
+        ("boltzmann", [1, 1], [1, 3], 1.0, 1, [0.25, 0.75]),
+        ("boltzmann", [1, 1], [0, 0], INF, NAN, [0, 0]),
+        ("pnorm", [1, -2], [0, 0], -1.0, INF, [0, 0]),
+        ("pnorm", [1, -2], [0, 0], 2.0, 0, [0, 0]),
+        ("pnorm", [1, -1], [1, -1], 2.0, 0, [0, 0]),
+        ("pnorm", [1, 1, 5], [1, -2, 0], 2.0, NAN, [NAN, NAN, 0]),  # the root of -1
+        ("pnorm", [3, -4], [1, 1], 2.0, 5, [0.6, -0.8]),
+        ("pmean", [1, 1, NAN], [1, -1, 0], 2.0, NAN, [NAN, NAN, 0]),
+        ("pmean", [2, 2], [-1, -3], 2.0, 2, [0.25, 0.75]),
+        ("pmean", [2, 2], [0, 0], 2.0, NAN, [0, 0]),
+    ],
+)
+def test_weights(
+    name: str, a: list[float], b: list[float], parameter: float, value: float, gradient: list[float]
+) -> None:
+    """Weights of any sign: NaN where the value is, but 0 for what is absent, and where the sum vanishes."""
+    got = getattr(grad, name)(a, b=b, **{PARAMETER[name]: parameter})
+    # A unit at most for each of them: these are sums of two equal exponentials.
+    np.testing.assert_allclose(got[0], value, rtol=2 * EPSILON)
+    np.testing.assert_allclose(got[1], gradient, rtol=BOUND * EPSILON)
+
+
+def test_weights_of_negative_total() -> None:
+    """With `return_sign`, the value is the logarithm of an absolute value, and so has a gradient."""
+    (value, sign), gradient = grad.logsumexp([1, 1], b=[-3, 1], return_sign=True)
+    np.testing.assert_allclose(value, 1 + np.log(2), rtol=2 * EPSILON)
+    assert sign == -1
+    np.testing.assert_allclose(gradient, [1.5, -0.5], rtol=BOUND * EPSILON)
+    (value, sign), gradient = grad.logsumexp([[1, 1], [1, 1]], 1, [1, -1], return_sign=True, keepdims=True)
+    assert value.tolist() == [[-INF], [-INF]]
+    assert sign.tolist() == [[0], [0]]
+    assert gradient.tolist() == [[0, 0], [0, 0]]
+
+
+def small(name: str, parameter: float, weights: str) -> tuple[np.ndarray, np.ndarray | None, float]:
+    """Rows of a few values, so that there are ties, and weights of 0 and, if `mixed`, ones that cancel."""
+    rng = np.random.default_rng(4)
+    a = rng.integers(0, 4, (6, 5)) / 2
+    b = {"none": None, "positive": rng.integers(0, 3, a.shape), "mixed": rng.integers(-1, 2, a.shape)}[weights]
+    if name == "logsumexp" and parameter == 0:
+        parameter = 0.5
+    return a, None if b is None else b.astype(float), parameter
+
+
+WEIGHTS = pytest.mark.parametrize("weights", ["none", "positive", "mixed"])
+PARAMETERS = pytest.mark.parametrize("parameter", [2.0, -1.0, 0.0, INF, -INF])
+
+
+@every
+@PARAMETERS
+@WEIGHTS
+def test_out_that_is_read(name: str, parameter: float, weights: str) -> None:
+    """The gradient may replace elements or weights, in any order: what is still to be read is kept."""
+    values, b, parameter = small(name, parameter, weights)
+    for order in "CF":
+        wanted = both(name, values[:5], parameter, axis=1, b=None if b is None else b[:5])
+        for kind in ("a", "reversed", "transposed", "one row on", "b"):
+            base = np.array(values, order=order)
+            a, w = base[:5], None if b is None else np.array(b[:5], order=order)
+            out = {"a": a, "reversed": a[::-1, ::-1], "transposed": a.T, "one row on": base[1:], "b": w}[kind]
+            if out is not None:
+                value, gradient, slope = both(name, a, parameter, axis=1, b=w, out=out)
+                assert gradient is out
+                for got, exact in zip((value, gradient, slope), wanted, strict=True):
+                    assert same_bits(got, exact), (kind, order)
+
+
+@every
+@WEIGHTS
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, -1), (1, 2), ()])
+def test_axes_and_layouts(name: str, weights: str, axis: Any) -> None:
+    """Three axes, in memory in any order, forwards or backwards: the bits of the same in C order, along every axis."""
+    for parameter in (2.0, -1.0, 0.0, INF, -INF):
+        values, b, chosen = small(name, parameter, weights)
+        a, b = values.reshape(2, 3, 5), None if b is None else b.reshape(2, 3, 5)
+        wanted = both(name, a, chosen, axis=axis, b=b)
+        plain = getattr(csmooth, name)(a, axis=axis, b=b, **{PARAMETER[name]: chosen})
+        np.testing.assert_allclose(
+            wanted[0], plain, rtol=2 * BOUND * 16 * EPSILON, atol=64 * EPSILON
+        )  # as absent elements
+        kept = both(name, a, chosen, axis=axis, b=b, keepdims=True)
+        assert np.shape(kept[0]) == np.shape(kept[2]) == np.sum(a, axis=axis, keepdims=True).shape
+        for got, exact in zip(kept, wanted, strict=True):
+            assert same_bits(np.reshape(got, np.shape(exact)), exact)
+        for order in ((0, 2, 1), (1, 0, 2), (2, 1, 0), (1, 2, 0)):
+            for step in (1, -1):
+                other = a.transpose(order)[::step].copy()[::step].transpose(np.argsort(order))
+                for got, exact in zip(both(name, other, chosen, axis=axis, b=b), wanted, strict=True):
+                    assert same_bits(got, exact)
+
+
+@every
+def test_masks(name: str) -> None:
+    """A mask of a or of b is a `where`; the gradient has the mask of a, outputs with nothing left are masked."""
+    a, b = np.arange(1.0, 7).reshape(2, 3), np.array([[1.0, 2, 1], [3, 1, 2]])
+    mask = np.array([[False, True, False], [True, True, True]])
+    wanted = both(name, a, 2.0, axis=1, b=b, where=~mask)
+    for of_a in (mask, None):
+        x = np.ma.MaskedArray(a, mask) if of_a is not None else a
+        w = np.ma.MaskedArray(b, mask) if of_a is None else b
+        value, gradient, slope = both(name, x, 2.0, axis=1, b=w)
+        for got, exact in zip((value, slope), (wanted[0], wanted[2]), strict=True):
+            assert got.mask.tolist() == [False, True]
+            assert same_bits(got.data[0], exact[0])
+        assert same_bits(np.ma.getdata(gradient), wanted[1])
+        assert np.array_equal(np.ma.getmaskarray(gradient), mask if of_a is not None else np.zeros_like(mask))
+    assert mask.tolist() == [[False, True, False], [True, True, True]]
+
+
+@pytest.mark.parametrize("alpha", [1.0, -0.5, INF])
+@pytest.mark.parametrize("initial", [-INF, -2.0, 3.0, INF])
+def test_initial(alpha: float, initial: float) -> None:
+    """One more element, whose derivative nobody asked for."""
+    a = np.array([1.0, 3.0, -2.0])
+    value, gradient, _ = both("logsumexp", a, alpha, initial=initial)
+    longer = both("logsumexp", np.append(a, initial), alpha)
+    # As of absent elements: other sums, of a condition number of at most 2 * |alpha| * max(a) = 6.
+    np.testing.assert_allclose(value, longer[0], rtol=2 * BOUND * 6 * EPSILON)
+    np.testing.assert_allclose(gradient, longer[1][:3], rtol=2 * BOUND * 6 * EPSILON)
+    (_, sign), _ = grad.logsumexp(a, alpha=alpha, initial=initial, return_sign=True)
+    assert sign == 1
+
+
+@every
+@pytest.mark.parametrize(
+    ("dtype", "result"),
+    [(np.float16, np.float16), (np.float32, np.float32), (np.float64, np.float64), (">f4", np.float32)]
+    + [(kind, np.float64) for kind in (np.int8, np.uint8, np.int32, np.uint64, bool)],
+)
+def test_dtypes(name: str, dtype: Any, result: Any) -> None:
+    a = np.array([1, 0, 1, 1]).astype(dtype)
+    value, gradient, slope = both(name, a, 2.0)
+    assert value.dtype == gradient.dtype == slope.dtype == result
+    assert isinstance(value, np.generic)
+    assert isinstance(slope, np.generic)
+    exact = both(name, a.astype(float), 2.0)
+    epsilon = np.finfo(result).eps
+    np.testing.assert_allclose(value, exact[0], rtol=epsilon)
+    # Elements of at most 1 and p = alpha = 2 have condition numbers up to 4.
+    np.testing.assert_allclose(gradient.astype(float), exact[1], rtol=BOUND * 4 * epsilon)
+    np.testing.assert_allclose(slope, exact[2], rtol=BOUND * 4 * epsilon)
+    assert getattr(grad, name)(a, b=np.ones(4), **{PARAMETER[name]: 2.0})[1].dtype == np.result_type(result, np.float64)
+
+
+@every
+@pytest.mark.parametrize("dtype", ["longdouble", "complex64", "complex128", "object", "U1", "M8[s]"])
+def test_dtypes_without_gradients(name: str, dtype: str) -> None:
+    x = np.ones(2, int).astype(dtype)
+    for a, b in ((x, None), (np.ones(2, np.float32), x)):  # which makes complex64 no larger
+        with pytest.raises(TypeError, match=name) as error:
+            getattr(grad, name)(a, b=b, **{PARAMETER[name]: 2.0})
+        assert str(x.dtype) in str(error.value)
+
+
+@every
+def test_bfloat16(name: str) -> None:
+    """Computed as float32 and rounded once more, also in place."""
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    a = np.array([1, 2.5, 0.25]).astype(bfloat16)
+    narrow = both(name, a, 2.0, out=a.copy())
+    in_place = a.copy()
+    for results in (narrow, both(name, in_place, 2.0, out=in_place)):
+        for got, exact in zip(results, both(name, a.astype(np.float32), 2.0), strict=True):
+            assert got.dtype == bfloat16
+            assert np.array_equal(got, exact.astype(bfloat16))
+
+
+@every
+def test_parameters_that_broadcast(name: str) -> None:
+    """One for each row, or for each column: the bits of each by itself."""
+    a = np.random.default_rng(3).random((4, 5))
+    parameters = np.array([[2.0], [-1.0], [INF], [0.5]])
+    together = both(name, a, parameters, axis=-1)
+    for x, flipped in zip(together, both(name, a.T, parameters.T, axis=0), strict=True):
+        assert same_bits(np.ascontiguousarray(flipped.T), x)
+    for row in range(4):
+        for got, exact in zip(together, both(name, a[row], float(parameters[row, 0])), strict=True):
+            assert same_bits(got[row], exact)
+    with pytest.raises(ValueError, match="does not broadcast"):
+        both(name, a, np.ones(4), axis=-1)
+
+
+@every
+@pytest.mark.parametrize(
+    ("out", "error"),
+    [
+        (np.full((2, 2), 7.0), ValueError),
+        (np.full(2, 7.0), ValueError),
+        (np.full((2, 3), 7), TypeError),
+        (np.full((2, 3), True), TypeError),
+        ([[7.0] * 3] * 2, TypeError),
+        (np.broadcast_to(7.0, (2, 3)), ValueError),
+    ],
+)
+def test_wrong_out(name: str, out: Any, error: type[Exception]) -> None:
+    before = np.array(out)
+    with pytest.raises(error, match=name):
+        getattr(grad, name)(np.ones((2, 3)), axis=1, out=out, **{PARAMETER[name]: 2.0})
+    assert np.array_equal(out, before)
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
+def test_out_of_other_dtypes(name: str, dtype: Any) -> None:
+    a = np.array([[1.0, 2.0, 4.0]])
+    out = np.empty((1, 3), dtype)
+    gradient = getattr(grad, name)(a, out=out, **{PARAMETER[name]: 2.0})[1]
+    assert gradient is out
+    assert same_bits(out, getattr(grad, name)(a, **{PARAMETER[name]: 2.0})[1].astype(dtype))
+
+
+@every
+@pytest.mark.parametrize(("shape", "axis"), [((0,), None), ((2, 0), 1), ((2, 0), None), ((2, 0), 0), ((3, 0, 2), 2)])
+def test_empties(name: str, shape: tuple[int, ...], axis: Any) -> None:
+    a = np.zeros(shape)
+    outputs = a.sum(axis=axis)
+    if outputs.size and name not in ("logsumexp", "pnorm"):
+        with pytest.raises(ValueError, match="no elements"):
+            both(name, a, 2.0, axis=axis)
+        return
+    value, gradient, slope = both(name, a, 2.0, axis=axis)
+    assert same_bits(value, np.full_like(outputs, -INF if name == "logsumexp" else 0))
+    assert same_bits(slope, np.zeros_like(outputs))
+    assert same_bits(gradient, a)
+
+
+@every
+def test_weights_that_spread_elements(name: str) -> None:
+    """The gradient has the shape of a: it is summed over what b adds; b is spread likewise, at no cost."""
+    a, b = np.array([[1.0], [3.0]]), np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 1.0]])
+    spread = np.broadcast_to(a, b.shape)
+    value, gradient, slope = both(name, a, 2.0, axis=0, b=b)
+    exact = both(name, spread.copy(), 2.0, axis=0, b=b)
+    assert same_bits(value, exact[0])
+    assert same_bits(slope, exact[2])
+    assert same_bits(gradient, exact[1].sum(axis=1, keepdims=True))
+    for got, other in zip(both(name, b, 2.0, axis=1, b=a), both(name, b, 2.0, axis=1, b=spread.copy()), strict=True):
+        assert same_bits(got, other)
+
+
+@every
+@pytest.mark.parametrize("parameter", [2.0, -1.5, 0.3])
+@pytest.mark.parametrize("weights", [None, [1.0, 0.5, -0.25, 2.0]])
+def test_central_differences(name: str, parameter: float, weights: list[float] | None) -> None:
+    """Of the definition in many digits, which knows nothing of derivatives."""
+    a = [1.0, 1.5, 0.75, 2.5]
+    b = weights or [1.0] * 4
+    _, gradient, slope = both(name, a, parameter, b=weights)
+    of = of_powers if name in POWERS else of_exponentials
+
+    def value(shifted: int) -> list[Any]:  # -1 is the parameter
+        found = []
+        for h in (step, -step):
+            x = [mpf(y) + h * (i == shifted) for i, y in enumerate(a)]
+            w = [mpf(y) for y in b]
+            found.append(of(name, x, w, [1] * 4, parameter + h * (shifted == -1), weights is not None, False).value)
+        return found
+
+    with mp.workprec(BITS):
+        step = mpf(2) ** -60  # its square, the error, is far beneath an ulp
+        exact = [float((high - low) / (2 * step)) for high, low in (value(i) for i in (*range(4), -1))]
+    # Condition numbers of a few tens: a wrong term is larger by far.
+    np.testing.assert_allclose([*gradient, slope], exact, rtol=BOUND * 50 * EPSILON)
+
+
+@pytest.mark.parametrize(
+    ("name", "a", "parameter", "gradient"),
+    [
+        ("logsumexp", [1e20, 1e20], 1.0, [0.5, 0.5]),
+        ("logsumexp", [INF, 0], 1.0, [1, 0]),
+        ("logsumexp", [INF, -INF, INF], 1.0, [0.5, 0, 0.5]),
+        ("logsumexp", [0, -INF], 1.0, [1, 0]),
+        ("logsumexp", [2, 1, 1], -INF, [0, 0.5, 0.5]),
+        ("logmeanexp", [-INF, -INF], 1.0, [0, 0]),
+        ("logmeanexp", [3, 3, 1], INF, [0.5, 0.5, 0]),
+        ("boltzmann", [-INF, -INF], 1.0, [0, 0]),
+        ("boltzmann", [-INF, 0], 1.0, [0, 1]),
+        ("boltzmann", [7, -1e3], 0.0, [0.5, 0.5]),
+        ("pnorm", [0, 0], 1.0, [0, 0]),
+        ("pnorm", [0, 0], 0.5, [0, 0]),
+        ("pnorm", [0, 0], INF, [0, 0]),
+        ("pnorm", [0, 0], -1.0, [0, 0]),
+        ("pnorm", [0, -3], 1.0, [0, -1]),
+        ("pnorm", [0, 3], -1.0, [0, 0]),
+        ("pnorm", [INF, -INF, 1], 2.0, [1, -1, 0]),
+        ("pmean", [0, 0], 1.0, [0, 0]),
+        ("pmean", [0, 3], 1.0, [0, 0.5]),
+        ("pmean", [0, 3], 0.0, [0, 0]),
+        ("pmean", [INF, INF], -1.0, [0.5, 0.5]),
+        ("pmean", [2, 2, 5], -INF, [0.5, 0.5, 0]),
+    ],
+)
+def test_kinks(name: str, a: list[float], parameter: float, gradient: list[float]) -> None:
+    for dtype in (np.float64, np.float32):
+        got = getattr(grad, name)(np.array(a, dtype), **{PARAMETER[name]: parameter})[1]
+        np.testing.assert_array_equal(got, np.array(gradient, dtype))
+
+
 @every
 def test_wrong_arguments(name: str) -> None:
     function, out = getattr(grad, name), np.full(2, 7.0)
