@@ -75,48 +75,26 @@ cdef inline void fold_lanes(vector* lane, Py_ssize_t vectors) noexcept nogil:
         half //= 2
 
 
-cdef inline double fold_closely(const vector* lanes, double* error, bint all_steps) noexcept nogil:
-    """As fold_add; also adds up what rounding left in the last three steps, which is most of it, or in all."""
-    cdef double lane[LANES]
-    cdef double total, shadow
-    cdef Py_ssize_t i, half
-    for i in range(VECTORS):
-        vstore(&lane[WIDTH * i], lanes[i])
-    error[0] = 0
-    half = 16
-    if not all_steps:
-        for i in range(16):
-            lane[i] += lane[i + 16]
-        for i in range(8):
-            lane[i] += lane[i + 8]
-        half = 4
-    while half:
-        for i in range(half):
-            total = lane[i] + lane[i + half]
-            shadow = total - lane[i]
-            error[0] += (lane[i] - (total - shadow)) + (lane[i + half] - shadow)
-            lane[i] = total
-        half //= 2
-    return lane[0]
-
-
 cdef inline void fold_lanes_closely(vector* lane, Py_ssize_t vectors, vector* error, bint all_steps) noexcept nogil:
     """As fold_closely, for outputs side by side."""
     cdef Py_ssize_t i, j, half
     cdef vector e
+    cdef vector rest[LANES]
     if not all_steps:
         for i in range(vectors * 16):
             lane[i] = vadd(lane[i], lane[i + vectors*16])
         for i in range(vectors * 8):
             lane[i] = vadd(lane[i], lane[i + vectors*8])
     for j in range(vectors):
-        error[j] = vset(0.0)
+        for i in range(LANES):
+            rest[i] = vset(0.0)
         half = 16 if all_steps else 4
         while half:
             for i in range(half):
                 lane[i*vectors + j] = two_sum(lane[i*vectors + j], lane[(i + half)*vectors + j], &e)
-                error[j] = vadd(error[j], e)
+                rest[i] = vadd(e, vadd(rest[i], rest[i + half]))
             half //= 2
+        error[j] = rest[0]
 
 
 cdef inline void add_in_order(vector* total, vector* error, vector x, bint ordinary) noexcept nogil:

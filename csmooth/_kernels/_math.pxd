@@ -26,6 +26,7 @@ cdef extern from "_vector.h":
     vector vfms1(vector, vector, vector) noexcept nogil
     vector vmax(vector, vector) noexcept nogil
     vector vmin(vector, vector) noexcept nogil
+    vector vnearest(vector, vector) noexcept nogil
     vmask vequal(vector, vector) noexcept nogil
     vmask vless(vector, vector) noexcept nogil
     vector vadd_where(vmask, vector a, vector b) noexcept nogil
@@ -43,6 +44,7 @@ cdef extern from "_vector.h":
     vector vlookup(const double* table, vector k) noexcept nogil
     double fold_add(const vector*) noexcept nogil
     double fold_max(const vector*) noexcept nogil
+    double fold_closely(const vector*, double* error, bint all_steps) noexcept nogil
     double vfirst(vector) noexcept nogil
     void prefetch_near(const void*) noexcept nogil
     void prefetch_far(const void*) noexcept nogil

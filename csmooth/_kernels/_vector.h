@@ -5,7 +5,7 @@
  * (nearly) once everywhere, vfms1() subtracts c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with vmin(). vload_part() reads the first `count`
  * elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH
  * vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one
- * of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
+ * of the others; vnearest(a, b) is minus the smaller absolute value, or b where a is NaN. Shifts and the i-operations see the bits as unsigned 64-bit integers.
  *
  * An svector has floats, twice as many, and its operations begin with s. snarrow() rounds two vectors to one, swiden()
  * makes two of one. smax() is as vmax(), sfma() rounds once everywhere, spower() shifts the bits left by 23, to where
@@ -54,6 +54,7 @@ INLINE vector vsqrt(vector a) { return _mm512_sqrt_pd(a); }
 INLINE vector vabs(vector a) { return _mm512_abs_pd(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
+INLINE vector vnearest(vector a, vector b) { return _mm512_range_pd(a, b, 0xe); }
 INLINE vector vfms1(vector a, vector b, vector c) { return _mm512_fmsub_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
 INLINE vector vmin(vector a, vector b) { return _mm512_min_pd(a, b); }
@@ -392,6 +393,10 @@ INLINE void swiden(svector a, vector *to) { to[0] = a.a; to[1] = a.b; }
 /* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to its bits. */
 INLINE vector vlookup(const double *table, vector k) { return viadd(vpick(table, k), vshl(k, 48)); }
 
+#if !defined(__AVX512F__) || !defined(__AVX512DQ__)
+INLINE vector vnearest(vector a, vector b) { return vmax(vior(a, vset(-0.0)), b); }
+#endif
+
 /* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
 enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };
 
@@ -416,6 +421,65 @@ INLINE double fold_max(const vector *a) {
     return lane[0];
 }
 #endif
+
+/* The last steps of the tree, within a vector; *error is `rest`, folded likewise, and what rounding leaves. */
+#if defined(__AVX2__)
+INLINE double fold_four(__m256d sum, __m256d rest, double *error) {
+    const __m128d a = _mm256_castpd256_pd128(sum), b = _mm256_extractf128_pd(sum, 1), total = _mm_add_pd(a, b);
+    const __m128d shadow = _mm_sub_pd(total, a);
+    const __m128d left = _mm_add_pd(_mm_sub_pd(a, _mm_sub_pd(total, shadow)), _mm_sub_pd(b, shadow));
+    const __m128d e = _mm_add_pd(left, _mm_add_pd(_mm256_castpd256_pd128(rest), _mm256_extractf128_pd(rest, 1)));
+    const double low = _mm_cvtsd_f64(total), high = _mm_cvtsd_f64(_mm_unpackhi_pd(total, total)), all = low + high;
+    const double last = all - low;
+    *error = ((low - (all - last)) + (high - last)) + (_mm_cvtsd_f64(e) + _mm_cvtsd_f64(_mm_unpackhi_pd(e, e)));
+    return all;
+}
+#endif
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+INLINE double fold_within(vector sum, vector rest, double *error) {
+    const __m256d a = _mm512_castpd512_pd256(sum), b = _mm512_extractf64x4_pd(sum, 1), total = _mm256_add_pd(a, b);
+    const __m256d shadow = _mm256_sub_pd(total, a);
+    const __m256d left = _mm256_add_pd(_mm256_sub_pd(a, _mm256_sub_pd(total, shadow)), _mm256_sub_pd(b, shadow));
+    const __m256d e = _mm256_add_pd(_mm512_castpd512_pd256(rest), _mm512_extractf64x4_pd(rest, 1));
+    return fold_four(total, _mm256_add_pd(left, e), error);
+}
+#elif defined(__AVX2__)
+#define fold_within fold_four
+#else
+INLINE double fold_within(vector sum, vector rest, double *error) {
+    double lane[WIDTH], left[WIDTH];
+    int half, j;
+    vstore(lane, sum);
+    vstore(left, rest);
+    for (half = WIDTH / 2; half; half /= 2)
+        for (j = 0; j < half; j++) {
+            const double total = lane[j] + lane[j + half], shadow = total - lane[j];
+            left[j] = ((lane[j] - (total - shadow)) + (lane[j + half] - shadow)) + (left[j] + left[j + half]);
+            lane[j] = total;
+        }
+    *error = left[0];
+    return lane[0];
+}
+#endif
+
+/* As fold_add; *error is what rounding left in the last three steps, which is most of it, or in all steps. */
+INLINE double fold_closely(const vector *a, double *error, int all_steps) {
+    vector sum[VECTORS], rest[VECTORS];
+    int half, j;
+    for (j = 0; j < VECTORS; j++) {
+        sum[j] = a[j];
+        rest[j] = vset(0.0);
+    }
+    for (half = VECTORS / 2; half; half /= 2)
+        for (j = 0; j < half; j++) {
+            const vector total = vadd(sum[j], sum[j + half]), shadow = vsub(total, sum[j]);
+            if (all_steps || half * WIDTH <= 4)
+                rest[j] = vadd(vadd(vsub(sum[j], vsub(total, shadow)), vsub(sum[j + half], shadow)),
+                               vadd(rest[j], rest[j + half]));
+            sum[j] = total;
+        }
+    return fold_within(sum[0], rest[0], error);
+}
 
 /* Of floats in lanes, in any order: a maximum is exact. */
 INLINE double fold_smax(const svector *a) {

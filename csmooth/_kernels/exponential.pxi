@@ -361,9 +361,9 @@ cdef inline vector centre_of_line(vector near, vector maximum, vector opposite) 
     return vselect(vless(vabs(centre), near), centre, zero)
 
 
-cdef inline vector other_extreme(vector x, int minded) noexcept nogil:
+cdef inline vector other_extreme(vector x, vector so_far, int minded) noexcept nogil:
     """What is largest at the element nearest to 0, or at the least."""
-    return vsub(vset(0.0), x) if minded & MEANS else vior(x, vset(-0.0))
+    return vmax(vsub(vset(0.0), x), so_far) if minded & MEANS else vnearest(x, so_far)
 
 
 cdef inline void set_tail_weights(double* weights, Py_ssize_t length) noexcept nogil:
@@ -459,10 +459,10 @@ cdef inline void scan_row(vector* top, const double* x, const double* weights, P
         for j in range(VECTORS):
             top[j] = vmax(vload(x + LANES*i + WIDTH*j), top[j])
             if minded & (MOMENTS | MEANS):
-                other = other_extreme(vload(x + LANES*i + WIDTH*j), minded)
+                other = other_extreme(vload(x + LANES*i + WIDTH*j), top[VECTORS + j], minded)
                 if minded & MEANS and weights != NULL:      # absent elements are neutral, and the least
-                    other = vselect(vequal(vload(weights + LANES*i + WIDTH*j), vset(0.0)), vset(-INFINITY), other)
-                top[VECTORS + j] = vmax(other, top[VECTORS + j])
+                    other = vselect(vequal(vload(weights + LANES*i + WIDTH*j), vset(0.0)), top[VECTORS + j], other)
+                top[VECTORS + j] = other
 
 
 cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
@@ -510,7 +510,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                 if minded & MEANS:
                     prefetch_near(x + 3*BLOCK + k)      # helps loops as long as this one, and hinders others
                 if minded & (MOMENTS | MEANS):
-                    top[VECTORS + j] = vmax(other_extreme(vload(x + BLOCK + k), minded), top[VECTORS + j])
+                    top[VECTORS + j] = other_extreme(vload(x + BLOCK + k), top[VECTORS + j], minded)
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, minded)
     if tail != NULL:
         if minded & MEANS:
@@ -667,10 +667,10 @@ cdef inline vector scan_column(const Block* a, Py_ssize_t column, vector* other,
         x = vload(a.x + a.stride*i + column)
         maximum = vmax(x, maximum)
         if minded & (MOMENTS | MEANS):
-            extreme = other_extreme(x, minded)
+            extreme = other_extreme(x, other[0], minded)
             if minded & MEANS and a.weights != NULL:
-                extreme = vselect(vequal(vload(a.weights + a.stride*i + column), vset(0.0)), vset(-INFINITY), extreme)
-            other[0] = vmax(extreme, other[0])
+                extreme = vselect(vequal(vload(a.weights + a.stride*i + column), vset(0.0)), other[0], extreme)
+            other[0] = extreme
     return maximum
 
 
