@@ -25,6 +25,8 @@ if sysconfig.get_platform().endswith(("-x86_64", "-amd64")):
 COMMON = (
     [
         "-O3",
+        "-falign-functions=64",
+        "-falign-loops=64",
         "-ffp-contract=off",
         "-fno-math-errno",
         "-fno-trapping-math",

@@ -40,6 +40,7 @@ Target: TypeAlias = Callable[..., Any] | str | tuple[str, Callable[[Any], Callab
 
 DATA = Path(__file__).parent / "data"
 MARKERS = ("<!-- speed -->", "<!-- /speed -->")
+TURN = 5  # samples of a contender in a row
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")}
 ONE_THREAD |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
 
@@ -457,13 +458,18 @@ def result(value: Any) -> Array:
 
 
 def in_turns(contenders: dict[str, Contender], seconds: float, least: int) -> dict[str, dict[str, float]]:
-    """Times the contenders by turns for so long and so many rounds, so that noise meets all of them."""
+    """Times the contenders by turns for so long and so many rounds, so that noise meets all of them.
+
+    A turn is several calls, of which the last find caches and free memory as the contender leaves them itself, not as
+    the one before it did.
+    """
     repeats = {name: repetitions(call) for name, call in contenders.items()}
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     end = perf_counter() + seconds
-    while len(samples["csmooth"]) < least or perf_counter() < end:
+    while len(samples["csmooth"]) < least * TURN or perf_counter() < end:
         for name, call in contenders.items():
-            samples[name].append(timeit.timeit(call, timer=process_time, number=repeats[name]) / repeats[name])
+            times = timeit.repeat(call, timer=process_time, number=repeats[name], repeat=TURN)
+            samples[name] += [time / repeats[name] for time in times]
     return {name: {"min": min(sample), "median": statistics.median(sample)} for name, sample in samples.items()}
 
 
