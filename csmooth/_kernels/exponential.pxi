@@ -81,7 +81,7 @@ cdef enum:
     SHIFTED = 2         # the offset may differ from 0
     SCALED = 4          # the scale may have an error, or be 0
     WEIGHTED = 8        # weights are given
-    AHEAD = 16          # the next block is to be scanned
+    AHEAD = 16          # the next block is to be scanned, in singles.pxi
     MOMENTS = 32        # the sums are boltzmann's
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1
@@ -466,10 +466,11 @@ cdef inline void scan_row(vector* top, const double* x, const double* weights, P
 
 
 cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                         const double* tail, vector centre, vector* top, int minded) noexcept nogil:
+                         const double* tail, vector centre, const double* ahead, Py_ssize_t rows_ahead, vector* top,
+                         int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail.
 
-    AHEAD: as much of the next block is scanned into `top`. What is read from memory then comes evenly, in the shade
+    With each row one of the rows `ahead` is scanned into `top`: so what is read from memory comes evenly, in the shade
     of the arithmetic.
     """
     cdef vector sums[VECTORS]
@@ -484,7 +485,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef const double* w = a.weights + LANES*start
     cdef double total, total_error, moment, moment_error
     cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
-    cdef bint few = not minded & AHEAD and rows + (tail != NULL) <= 1
+    cdef bint few = rows + (tail != NULL) <= 1
     cdef vector initial = vset(CLOSE_START if minded & CLOSE and not minded & MOMENTS and not few else 0.0)
     r.centre = centre
     if few and minded & MEANS or minded & MOMENTS and minded & CLOSE:
@@ -503,14 +504,17 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = vset(0.0) if few else mean_start(<int>i, minded)
     for i in range(rows):
+        if i < rows_ahead and minded & (MOMENTS | MEANS):
+            for j in range(VECTORS):
+                k = LANES*i + WIDTH*j
+                top[j] = vmax(vload(ahead + k), top[j])
+                if minded & MEANS:
+                    prefetch_near(ahead + 2*BLOCK + k)      # helps loops as long as this one, and hinders others
+                top[VECTORS + j] = other_extreme(vload(ahead + k), top[VECTORS + j], minded)
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            if minded & AHEAD:
-                top[j] = vmax(vload(x + BLOCK + k), top[j])
-                if minded & MEANS:
-                    prefetch_near(x + 3*BLOCK + k)      # helps loops as long as this one, and hinders others
-                if minded & (MOMENTS | MEANS):
-                    top[VECTORS + j] = other_extreme(vload(x + BLOCK + k), top[VECTORS + j], minded)
+            if i < rows_ahead and not minded & (MOMENTS | MEANS):
+                top[j] = vmax(vload(ahead + k), top[j])
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, minded)
     if tail != NULL:
         if minded & MEANS:
@@ -572,21 +576,18 @@ cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const
 
 
 cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                      const double* tail, vector centre, vector* top, bint ahead, int minded) noexcept nogil:
-    """As add_row, for what is less common: weights, references with an offset, alpha other than 1.
-
-    Only the last of these scans ahead: what has weights is packed, a block a call, and has nothing ahead.
-    """
+                      const double* tail, vector centre, const double* ahead, Py_ssize_t rows_ahead, vector* top,
+                      int minded) noexcept nogil:
+    """As add_row, for what is less common: weights, references with an offset, alpha other than 1."""
     if a.weights != NULL and minded & MEANS and p.weighted:
-        add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS)
+        minded |= SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
     elif a.weights != NULL:
-        add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED | WEIGHTED)
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SHIFTED | SCALED | WEIGHTED)
     elif vfirst(s.offset) != 0:
-        add_row(s, p, a, start, rows, tail, centre, top, minded | SHIFTED | SCALED)
-    elif ahead:
-        add_row(s, p, a, start, BLOCK_ROWS, NULL, centre, top, minded | SCALED | AHEAD)
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SHIFTED | SCALED)
     else:
-        add_row(s, p, a, start, rows, tail, centre, top, minded | SCALED)
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SCALED)
 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
@@ -599,8 +600,9 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     cdef double other
     cdef vector centre = vset(0.0)
     cdef double maximum
-    cdef Py_ssize_t done = 0, rows, left, j
-    cdef bint last = False, ahead
+    cdef const double* ahead
+    cdef Py_ssize_t done = 0, rows, rows_ahead, left, j
+    cdef bint last = False
     for j in range(VECTORS):
         top[j] = vset(extremes[0]) if a.scanned else vset(-INFINITY)
         if minded & (MOMENTS | MEANS):
@@ -632,25 +634,21 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             raise_to(s, vset(maximum), p, not minded & TIES)
         if minded & MEANS:
             m.opposite = vmax(vset(other), m.opposite)
-        ahead = left >= 2*BLOCK_ROWS
+        ahead = a.x + LANES*(done + rows)
+        rows_ahead = min(BLOCK_ROWS, left - rows)
+        if last and a.ahead != NULL:
+            ahead = a.ahead
+            rows_ahead = BLOCK_ROWS
         if a.weights != NULL or p.scaled or vfirst(s.offset) != 0:
-            if ahead and vfirst(s.offset) != 0:     # as add_any_row does not
-                scan_row(top, a.x + LANES*done + BLOCK, NULL, BLOCK_ROWS, minded)
-            add_any_row(s, p, a, done, rows, tail, centre, top, ahead, minded)
+            add_any_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded)
         elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
-            if ahead:
-                add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, minded | AHEAD)
-            else:
-                add_row(s, p, a, done, rows, tail, centre, top, minded)
-        elif ahead:
-            add_row(s, p, a, done, BLOCK_ROWS, NULL, centre, top, (minded & CLOSE) | AHEAD)
+            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded)
         else:
-            add_row(s, p, a, done, rows, tail, centre, top, minded & CLOSE)
+            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded & CLOSE)
+        if rows < rows_ahead:
+            scan_row(top, ahead + LANES*rows, NULL, rows_ahead - rows, minded)
         done += rows
-        if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
-            scan_row(top, a.x + LANES*done, NULL, left - BLOCK_ROWS, minded)
     if a.ahead != NULL:
-        scan_row(top, a.ahead, NULL, BLOCK_ROWS, minded)
         extremes[0] = fold_max(top)
         if minded & (MOMENTS | MEANS):
             extremes[1] = fold_max(top + VECTORS)
