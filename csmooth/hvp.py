@@ -326,13 +326,14 @@ def _of_powers(function: str, call: _Call) -> Any:
         v = np.where((g == 0) & ~round_zero, 0, call.v)
         size, of_size = np.frexp(value)
         x, of_x = np.frexp(call.a)  # quotients of these neither over- nor underflow
+        unit = np.where(g == 0, -2000, of_x).max(-1, keepdims=True)  # products are in that of the largest element
+        ratio = np.ldexp(1 / size, unit - of_size)  # as N may be far from all of them, for small p
         parts = g * v
-        own = np.where(g == 0, 0, np.ldexp(parts * size / x, of_size - of_x))
+        own = np.where(g == 0, 0, np.ldexp(parts / x, unit - of_x))
         if round_zero.any():  # there the norm is smooth, and r**(p - 2) is 1
-            own = np.where(round_zero, _weights(function, call) * v, own)
+            own = np.where(round_zero, _weights(function, call) * v * ratio, own)
         shares = np.where(g == 0, 0, np.ldexp(g * x / size, of_x - of_size))
-        product = _centred(own, g, shares, parts) * (power - 1)
-        product = np.ldexp(product / size, call.scale - of_size)
+        product = np.ldexp(_centred(own, g * ratio, shares, parts) * (power - 1), call.scale - unit)
         curved = np.isfinite(value) & (value != 0) & np.isfinite(power) & (power != 1)
         if function == "pnorm":
             curved &= power != 0
