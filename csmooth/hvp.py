@@ -52,17 +52,19 @@ def logsumexp(
     Returns
     -------
     scalar or ndarray
-        Of the shape of `a`; of the dtype that NumPy gives `a`, `b` and `v` together, where integers count as float64.
+        Of the shape of `a`; of the dtype that NumPy gives `a`, `b` and `v` together, where integers count as float64,
+        and Python numbers `b` and `v` not at all. Elements that are left out have 0, whatever `v` is there.
 
     Raises
     ------
     TypeError, ValueError, numpy.exceptions.AxisError
-        As `csmooth.grad.logsumexp`, and for a `v` that is not real or does not broadcast.
+        As `csmooth.grad.logsumexp`, for a `v` that is not real or does not broadcast, and for a `b` that has more
+        dimensions than `a`.
 
     Notes
     -----
-    Memory for two arrays like `a`. The error is that of the softmax times :math:`|v_i - E[v]|`, and that of the mean
-    :math:`E[v]`, 2 ulp of :math:`\sum_j p_j |v_j|`.
+    Computed in doubles and rounded once; memory for 10 to 14 arrays of doubles like `a`. The error stays within 3 ulp
+    times max(1, condition number), that of relative changes of `a`, `v` and `b`; shares below 1e-290 lose digits.
 
     Examples
     --------
