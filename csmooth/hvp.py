@@ -1,7 +1,7 @@
 """Hessian-vector products: `csmooth.hvp.logsumexp(a, v)` and its like take the arguments of `csmooth.grad` and v.
 
-Each is a few passes over arrays as large as `a`, since the Hessians are diagonal but for products of gradients. With
-the softmax p (of weighted elements), E the mean under p and c = a - B:
+Each is a few passes over arrays of doubles as large as `a`, since the Hessians are diagonal but for products of
+gradients. With the softmax p (of weighted elements), E the mean under p and c = a - B:
 
     logsumexp, logmeanexp   alpha * p * (v - E[v])
     boltzmann               alpha * p * ((v - E[v]) * (2 + alpha * c) - alpha * E[c * v])
@@ -12,11 +12,12 @@ and with the value N, r = abs(a) / N and the gradient g
     pmean                   the same with b / sum(b) for b
 
 Where gradients are subgradients, at infinities and for infinite parameters, products are 0; so they are, for pnorm and
-pmean, at elements equal to 0.
+pmean, at elements equal to 0, unless p = 2. Elements that are left out have 0, and nothing depends on them.
 """
 
 from __future__ import annotations  # signatures in help() as they are written here
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -51,17 +52,19 @@ def logsumexp(
     Returns
     -------
     scalar or ndarray
-        Of the shape of `a`; of the dtype that NumPy gives `a`, `b` and `v` together, where integers count as float64.
+        Of the shape of `a`; of the dtype that NumPy gives `a`, `b` and `v` together, where integers count as float64,
+        and Python numbers `b` and `v` not at all. Elements that are left out have 0, whatever `v` is there.
 
     Raises
     ------
     TypeError, ValueError, numpy.exceptions.AxisError
-        As `csmooth.grad.logsumexp`, and for a `v` that is not real or does not broadcast.
+        As `csmooth.grad.logsumexp`, for a `v` that is not real or does not broadcast, and for a `b` that has more
+        dimensions than `a`.
 
     Notes
     -----
-    Memory for two arrays like `a`. The error is that of the softmax times :math:`|v_i - E[v]|`, and that of the mean
-    :math:`E[v]`, 2 ulp of :math:`\sum_j p_j |v_j|`.
+    Computed in doubles and rounded once; memory for 10 to 14 arrays of doubles like `a`. The error stays within 3 ulp
+    times max(1, condition number), that of relative changes of `a`, `v` and `b`; shares below 1e-290 lose digits.
 
     Examples
     --------
@@ -69,8 +72,7 @@ def logsumexp(
     >>> hvp.logsumexp([1, 2, 3], [1, 0, 0])
     array([ 0.08192507, -0.02203304, -0.05989202])
     """
-    _, p = grad.logsumexp(a, axis, b, alpha=alpha, initial=initial, where=where)
-    return _of_shares("logsumexp", p, v, axis, alpha, complete=initial is None)
+    return _of_shares("logsumexp", _Call("logsumexp", a, v, axis, b, where, "alpha", alpha, initial))
 
 
 def logmeanexp(
@@ -92,8 +94,7 @@ def logmeanexp(
     >>> hvp.logmeanexp([1, 2, 3], [1, 0, 0], alpha=0)
     array([0., 0., 0.])
     """
-    _, p = grad.logmeanexp(a, axis, b, alpha=alpha, where=where)
-    return _of_shares("logmeanexp", p, v, axis, alpha)
+    return _of_shares("logmeanexp", _Call("logmeanexp", a, v, axis, b, where, "alpha", alpha))
 
 
 mellowmax = logmeanexp
@@ -118,21 +119,19 @@ def boltzmann(
     >>> hvp.boltzmann([0.0, 0.0], [1, -1])
     array([ 1., -1.])
     """
-    value, _ = grad.boltzmann(a, alpha, axis, b, keepdims=True, where=where)
-    _, p = grad.logsumexp(a, axis, b, alpha=_nonzero(alpha), where=where)
-    x, v = np.asarray(a), _vector("boltzmann", p, v)
-    sharpness = _finite(alpha)
+    call = _Call("boltzmann", a, v, axis, b, where, "alpha", alpha)
+    if not call.a.size:
+        return call.nothing()
+    sharpness = call.parameter
+    _, p = call.gradient("logmeanexp", alpha=sharpness)  # whose gradient is the softmax, for alpha = 0 too
     with np.errstate(all="ignore"):
-        c = np.where(np.equal(p, 0) | ~np.isfinite(value), 0, x - value)
-        mean = _mean(p, v, axis)
-        tilt = _mean(p, c * v, axis)
-        c *= sharpness
-        c += 2
-        c *= v - mean
-        c -= sharpness * tilt
-        c *= p
-        c *= sharpness
-    return _settled(c, p, np.isfinite(value))
+        x, y = np.where(p == 0, 0, call.a) / 2, np.where(p == 0, 0, call.v)  # halves, as differences may overflow
+        slope = np.where(p == 0, 0, _centred(x, 1.0, p, p * x) * sharpness * 2)  # alpha * c
+        apart = np.where(p == 0, 0, _centred(y, 1.0, p, p * y))
+        tilt = _sum(p * slope * apart) / _sum(p)
+        mantissa, exponent = np.frexp(sharpness)
+        product = np.ldexp((apart * (2 + slope) - tilt) * p * mantissa, exponent + call.scale)
+        return call.result(product, _smooth(call.a, p) & np.isfinite(sharpness), p)
 
 
 def pnorm(
@@ -154,8 +153,7 @@ def pnorm(
     >>> hvp.pnorm([3, -4], [1, 0])
     array([0.128, 0.096])
     """
-    value, g = grad.pnorm(a, p, axis, b, keepdims=True, where=where)
-    return _of_powers("pnorm", a, v, p, axis, value, g)
+    return _of_powers("pnorm", _Call("pnorm", a, v, axis, b, where, "p", p))
 
 
 def pmean(
@@ -178,71 +176,173 @@ def pmean(
     >>> hvp.pmean([1, 4], [1, 0], 0)
     array([-0.5  ,  0.125])
     """
-    value, g = grad.pmean(a, p, axis, b, keepdims=True, where=where)
-    return _of_powers("pmean", a, v, p, axis, value, g)
+    return _of_powers("pmean", _Call("pmean", a, v, axis, b, where, "p", p))
 
 
-def _vector(function: str, like: Any, v: ArrayLike) -> NDArray[Any]:
-    """v, of the shape of the gradient."""
+class _Call:
+    """The arguments, checked, as doubles whose last axis is the reduced one, and the way back to what the caller gets.
+
+    Elements that are left out are 1 in `a` and 0 in `v`, so that whatever they are does not spread. `v` is scaled by
+    a power of two, `scale`, that makes the largest of each output about 1: products neither over- nor underflow on
+    their way.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        a: ArrayLike,
+        v: ArrayLike,
+        axis: Axis,
+        b: ArrayLike | None,
+        where: ArrayLike,
+        name: str,
+        parameter: ArrayLike,
+        initial: float | None = None,
+    ) -> None:
+        into = grad._operands(function, a, axis, b, where)
+        if len(into.shape) > np.ndim(a):
+            raise ValueError(f"{function}: b has more dimensions than a of shape {np.shape(a)}")
+        if function in ("logmeanexp", "boltzmann", "pmean"):
+            _arrays.require_elements(function, into)
+        checked = np.asarray(_arrays.parameter(function, name, parameter, into, zero=function != "logsumexp"))
+        start = _arrays.scalar(function, "initial", initial, into)
+        vector, self.dtype = _vector(function, v, np.shape(a), into.dtype)
+        self.into, self.shape, self.mask = into, np.shape(a), np.ma.getmask(a)
+        self.rows, self.length = into.a.shape[: len(into.kept)], prod(into.a.shape[len(into.kept) :])
+        self.parameter = checked[..., np.newaxis] if checked.ndim else checked
+        order = into.kept + into.reduced
+        with np.errstate(all="ignore"):
+            absent = np.zeros((*self.rows, self.length), bool)
+            for gone in (into.mask, into.weights_mask):
+                absent |= False if gone is None else self._flat(gone)
+            absent |= False if into.where is None else ~self._flat(into.where)
+            self.b = None if into.weights is None else self._flat(into.weights).astype(np.float64)
+            absent |= False if self.b is None else self.b == 0
+            self.a = np.where(absent, 1.0, self._flat(into.a).astype(np.float64))
+            self.v = np.where(absent, 0.0, self._flat(_arrays.arranged(vector, into.shape, order)).astype(np.float64))
+            self.there = ~absent
+            if start is not None:  # one more element, whose v is 0
+                self.a, self.v, self.there = _longer(self.a, start), _longer(self.v, 0.0), _longer(self.there, True)
+                self.b = None if self.b is None else _longer(self.b, 1.0)
+            if self.v.size:
+                largest = np.where(np.isfinite(self.v), np.abs(self.v), 0).max(-1, keepdims=True)
+                self.scale = np.frexp(largest)[1]
+                self.v = np.ldexp(self.v, -self.scale)
+
+    def _flat(self, x: NDArray[Any]) -> NDArray[Any]:
+        return x.reshape(*self.rows, self.length)
+
+    def gradient(self, function: str, **keywords: Any) -> tuple[Any, Any]:
+        """Of `csmooth.grad`, with its value."""
+        value, g = getattr(grad, function)(self.a, axis=-1, b=self.b, keepdims=True, where=self.there, **keywords)
+        return value, g
+
+    def result(self, product: Any, curved: Any, like: Any) -> Any:
+        """A product as the caller gets it: 0 where there is no curvature, NaN where the gradient is."""
+        product = np.where(np.isnan(like), np.nan, np.where(curved, product, 0)) + 0.0  # no -0.0
+        return self._returned(product[..., : self.length])
+
+    def nothing(self) -> Any:
+        """The product of no elements."""
+        return self._returned(np.zeros((*self.rows, self.length)))
+
+    def _returned(self, product: NDArray[Any]) -> Any:
+        back = np.argsort(self.into.kept + self.into.reduced)
+        product = product.reshape(self.into.a.shape).transpose(back)
+        with np.errstate(all="ignore"):
+            if self.shape != self.into.shape:  # as for gradients, the sum over what weights spread an element along
+                return grad._summed(product, self.shape, self.mask, None).astype(self.dtype)
+            product = product.astype(self.dtype)
+        return product[()] if self.mask is np.ma.nomask else np.ma.MaskedArray(product, np.array(self.mask))
+
+
+def _longer(x: NDArray[Any], last: Any) -> NDArray[Any]:
+    """x with one more element at the end of each row."""
+    return np.concatenate([x, np.full((*x.shape[:-1], 1), last, x.dtype)], axis=-1)
+
+
+def _vector(function: str, v: ArrayLike, shape: tuple[int, ...], dtype: Any) -> tuple[NDArray[Any], Any]:
+    """v, of the shape of `a`, and the dtype of the product for a gradient of this dtype."""
     array = np.asarray(v)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{function}: v has dtype {array.dtype}; it must be real")
+    own = _arrays.result_dtype(function, "v", array.dtype)
+    if own.char in "gFDG":
+        raise TypeError(f"{function}: v has dtype {own}; it must be a float of at most 64 bits, an integer or bool")
+    if isinstance(v, np.generic) or not isinstance(v, int | float):  # Python's numbers take the precision of a
+        dtype = _arrays.common_dtype(dtype, own)
     try:
-        return np.broadcast_to(array, np.shape(like))
+        return np.broadcast_to(array, shape), dtype
     except ValueError:
         raise ValueError(
-            f"{function}: v of shape {array.shape} does not broadcast to the shape of a, {np.shape(like)}"
+            f"{function}: v of shape {array.shape} does not broadcast to the shape of a, {shape}"
         ) from None
 
 
-def _mean(p: Any, x: NDArray[Any], axis: Axis) -> Any:
-    """The mean of x with the weights p, in the canonical order, with the reduced axes of length 1."""
-    into = _arrays.operands("boltzmann", x, axis, np.asarray(p), True)
-    mean = _arrays.Output("boltzmann", into, True, None, None)
-    _reductions.reduce("boltzmann", into, 0.0, None, mean.array)
-    return mean.result()
+def _sum(x: NDArray[Any]) -> Any:
+    """The sum of each row; the mean has a compensated sum and the same bits for every layout."""
+    return _reductions.boltzmann(x, 0.0, -1, keepdims=True) * x.shape[-1]
 
 
-def _finite(parameter: ArrayLike) -> NDArray[np.float64]:
-    """The parameter, but 0 where it is infinite and the function has no curvature."""
-    array = np.asarray(parameter, np.float64)
-    return np.where(np.isinf(array), 0, array)
+def _centred(own: NDArray[Any], factor: Any, shares: NDArray[Any], parts: NDArray[Any]) -> Any:
+    """own - factor * mean, the mean being sum(parts) / sum(shares), where own * shares = factor * parts.
+
+    An element that has most of the shares would cancel against the mean, which is mostly its own. It is left out of
+    both: y - (q * y + S) = (1 - q) * y - S, and 1 - q is the sum of the other shares.
+    """
+    distance = np.abs(shares - 1)
+    most = distance.argmin(-1, keepdims=True)
+    top = (np.arange(shares.shape[-1]) == most) & (distance < 0.5)
+    rest, of_rest = _sum(np.where(top, 0, shares)), _sum(np.where(top, 0, parts))
+    total = rest + np.where(top, shares, 0).sum(-1, keepdims=True)
+    mean = (of_rest + np.where(top, parts, 0).sum(-1, keepdims=True)) / total
+    return np.where(top, own * (rest / total) - factor * (of_rest / total), own - factor * mean)
 
 
-def _nonzero(alpha: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(alpha, np.float64)
-    return np.where(array == 0, 2.0**-1000, array)
-
-
-def _settled(product: NDArray[Any], like: Any, curved: Any = True) -> Any:
-    """A product as the caller gets it: 0 where there is no curvature, masked as the gradient is."""
-    product = np.where(curved, product, 0) + 0.0  # no -0.0
-    mask = np.ma.getmask(like)
-    return product[()] if mask is np.ma.nomask else np.ma.MaskedArray(product, np.array(mask))
-
-
-def _of_shares(function: str, p: Any, v: ArrayLike, axis: Axis, alpha: ArrayLike, complete: bool = True) -> Any:
-    """alpha * p * (v - E[v]); not `complete`: p adds up to less than 1, as an element has v = 0."""
-    x = _vector(function, p, v)
+def _of_shares(function: str, call: _Call) -> Any:
+    """alpha * p * (v - E[v])."""
+    if not call.a.size:
+        return call.nothing()
+    alpha = call.parameter
+    _, p = call.gradient(function, alpha=alpha)
     with np.errstate(all="ignore"):
-        mean = _mean(p, x, axis)
-        if not complete:
-            mean = mean * np.sum(np.asarray(p), axis, keepdims=True)
-        product = np.where(np.equal(p, 0), 0, x - mean)
-        product *= p
-        product *= _finite(alpha)
-    return _settled(product, p)
+        v = np.where(p == 0, 0, call.v)
+        mantissa, exponent = np.frexp(alpha)
+        product = np.ldexp(_centred(v, 1.0, p, p * v) * p * mantissa, exponent + call.scale)
+        return call.result(product, _smooth(call.a, p) & np.isfinite(alpha), p)
 
 
-def _of_powers(function: str, a: ArrayLike, v: ArrayLike, p: ArrayLike, axis: Axis, value: Any, g: Any) -> Any:
-    """(p - 1) / N * (g / a * N * v - g * sum(g * v)), where g is not 0."""
-    x, powers, gradient = _vector(function, g, v), np.asarray(p, np.float64), np.asarray(g)
+def _smooth(a: Any, p: Any) -> Any:
+    """Where the softmax is not shared among infinite elements, and is not 0."""
+    return (p != 0) & ~(np.isinf(a) & (p != 0)).any(-1, keepdims=True)
+
+
+def _of_powers(function: str, call: _Call) -> Any:
+    """(p - 1) / N * (g / r * v - g * sum(g * v)), r = a / N."""
+    if not call.a.size:
+        return call.nothing()
+    power = call.parameter
+    value, g = call.gradient(function, p=power)
     with np.errstate(all="ignore"):
-        # The sum of g * v is that of a * g, which is N, times the mean of v / a with these weights.
-        scaled = np.where(gradient == 0, 0, x / np.asarray(a))
-        mean = _mean(np.asarray(a) * gradient, scaled, axis)
-        product = scaled - mean
-        product *= gradient
-        product *= powers - 1
-    curved = np.isfinite(value) & np.isfinite(powers) & (np.asarray(value) != 0) & (gradient != 0)
-    return _settled(product, g, curved | np.isnan(value))
+        largest = np.finfo(np.float64).max
+        g = np.clip(g, -largest, largest)  # one that overflows still has a sign
+        round_zero = (call.a == 0) & (power == 2) & call.there
+        v = np.where((g == 0) & ~round_zero, 0, call.v)
+        size, of_size = np.frexp(value)
+        x, of_x = np.frexp(call.a)  # quotients of these neither over- nor underflow
+        unit = np.where(g == 0, -2000, of_x).max(-1, keepdims=True)  # products are in that of the largest element
+        ratio = np.ldexp(1 / size, unit - of_size)  # as N may be far from all of them, for small p
+        parts = g * v
+        own = np.where(g == 0, 0, np.ldexp(parts / x, unit - of_x))
+        if round_zero.any():  # there the norm is smooth, and r**(p - 2) is 1
+            own = np.where(round_zero, _weights(function, call) * v * ratio, own)
+        shares = np.where(g == 0, 0, np.ldexp(g * x / size, of_x - of_size))
+        product = np.ldexp(_centred(own, g * ratio, shares, parts) * (power - 1), call.scale - unit)
+        curved = np.isfinite(value) & (value != 0) & np.isfinite(power) & (power != 1)
+        if function == "pnorm":
+            curved &= power != 0
+        return call.result(product, curved & ((g != 0) | round_zero), g)
+
+
+def _weights(function: str, call: _Call) -> Any:
+    """The weights, for a mean divided by their sum."""
+    b = np.where(call.there, 1.0 if call.b is None else call.b, 0)
+    return b / _sum(b) if function == "pmean" else b
