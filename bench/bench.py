@@ -288,12 +288,14 @@ PEERS = {
         Peer("NumPy", "numpy", of_numpy(softmax)),
         Peer("SciPy", "scipy", allocating(of_numpy("scipy.special.softmax"))),
         Peer("torch", "torch", of_torch("torch.softmax")),
+        Peer("torch, new", "torch", allocating(of_torch("torch.softmax")), counts=False),
         Peer("JAX", "jax", allocating(of_jax("jax.nn.softmax"))),
     ],
     "log_softmax": [
         Peer("NumPy", "numpy", of_numpy(log_softmax)),
         Peer("SciPy", "scipy", allocating(of_numpy("scipy.special.log_softmax"))),
         Peer("torch", "torch", of_torch("torch.log_softmax")),
+        Peer("torch, new", "torch", allocating(of_torch("torch.log_softmax")), counts=False),
         Peer("JAX", "jax", allocating(of_jax("jax.nn.log_softmax"))),
     ],
     "grad.logsumexp": [  # csmooth's softmax is the gradient without the value
@@ -570,7 +572,7 @@ def main() -> None:
     sweep = SWEEP[:: 1 + arguments.quick] if arguments.plot else []
     chosen, swept = ([case for case in x if fnmatch.fnmatch(case.name, f"*{arguments.cases}*")] for x in (CASES, sweep))
     for case in chosen + swept:
-        results.append(run(case, peers[case.function], *((0.4, 2) if arguments.quick else (4, 5))))
+        results.append(run(case, peers[case.function], *((0.4, 1) if arguments.quick else (4, 2))))
         rows.append(results[-1].row(columns))
         show(rows[-1])
         print(*(f"    {note}\n" for note in results[-1].notes), sep="", end="")
