@@ -31,7 +31,7 @@ cdef void logsumexp_gradient(void* map, const void* state, const void* parameter
     g.softmax = softmax_of(s, p, False)
     g.softmax.factor = vselect(none, zero, g.softmax.factor)
     g.softmax.none = vselect(none, zero, g.softmax.none)
-    total = sum_of(s, p, &error)
+    total = sum_of(s, p, &error, False)
     total = log_double(vabs(total), vmul(error, sign_of(total)), True, &error)
     total = divided(total, p, &error)
     g.log = vselect(finite, total, zero)

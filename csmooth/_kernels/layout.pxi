@@ -18,7 +18,8 @@ cnp.import_array()
 
 cdef enum:
     MAX_DIMS = 64               # as NumPy's
-    SHORT = 128                 # rows up to this length are reduced side by side
+    SHORT = 128                 # rows up to this length are reduced side by side,
+    PACKED_AT_ONCE = 4          # and up to this, a panel of them is packed at once
     ALIGNMENT = 64              # of states: a cache line, and the longest vector
     SMALL = 8192                # bytes of scratch on the stack; malloc would take a fifth of a small call
 

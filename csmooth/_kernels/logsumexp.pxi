@@ -24,16 +24,19 @@ cdef void logsumexp_merge(void* into, const void* other, const void* parameters)
     merge(<State*>into, <const State*>other, <const Parameters*>parameters, False)
 
 
-cdef inline vector sum_of(const State* s, const Parameters* p, vector* error) noexcept nogil:
-    """ties + rest / term(maximum), the sum of exp(alpha * (x - maximum)), as the sum of two doubles."""
+cdef inline vector sum_of(const State* s, const Parameters* p, vector* error, bint pairs) noexcept nogil:
+    """ties + rest / term(maximum), the sum of exp(alpha * (x - maximum)), as the sum of two doubles.
+
+    `pairs`: the rest is at most 1, as of two elements.
+    """
     cdef vector inverse, inverse_error, ratio, ratio_error, total
     # 1 / term(maximum) = 2**(exponent - (maximum - offset) * scale - BIAS) / FACTOR
     inverse = exp2_inverse(vsub(s.offset, s.maximum), p.scale, p.scale_error,
                            vadd(s.exponent, vset(ROUND_16TH - BIAS)), &inverse_error)
     ratio = product(s.sum, inverse, &ratio_error)
     ratio_error = vadd(vfma(s.sum, inverse_error, ratio_error), vmul(s.sum_error, inverse))
-    total = two_sum(s.side, ratio, error)
-    error[0] = vadd(error[0], vadd(ratio_error, s.side_error))
+    total = fast_two_sum(s.side, ratio, error) if pairs else two_sum(s.side, ratio, error)
+    error[0] = vadd(error[0], ratio_error if pairs else vadd(ratio_error, s.side_error))
     return total
 
 
@@ -69,11 +72,12 @@ cdef inline vector result_of(const State* s, const Parameters* p, vector log, ve
 
 
 cdef inline void finish(const State* s, const Parameters* p, Py_ssize_t vectors, double* values, double* signs,
-                        double* lost, bint weighted, bint divides) noexcept nogil:
+                        double* lost, bint weighted, bint divides, bint pairs) noexcept nogil:
     """maximum + log(sum) / alpha, rounded but once: each step hands on its error.
 
     Step by step for all vectors, since one vector's steps wait for each other. Not `weighted`: ties are at least 1,
-    or the maximum is -inf. Not `divides`: every alpha is 1. Signs and `lost` may be NULL.
+    or the maximum is -inf. Not `divides`: every alpha is 1. `pairs`: states of two
+    elements. Signs and `lost` may be NULL.
     """
     cdef vector total[VECTORS]
     cdef vector error[VECTORS]
@@ -82,7 +86,7 @@ cdef inline void finish(const State* s, const Parameters* p, Py_ssize_t vectors,
     cdef vmask finite
     cdef Py_ssize_t j
     for j in range(vectors):
-        total[j] = sum_of(&s[j], &p[j], &error[j])
+        total[j] = sum_of(&s[j], &p[j], &error[j], pairs)
     for j in range(vectors):
         sign[j] = vset(1.0)
         if weighted:
@@ -124,11 +128,11 @@ cdef void logsumexp_finish(const void* states, const void* parameters, Py_ssize_
     cdef const State* s = <const State*>states
     cdef const Parameters* p = <const Parameters*>parameters
     if p.weighted:
-        finish(s, p, vectors, values, signs, lost, True, True)
+        finish(s, p, vectors, values, signs, lost, True, True, False)
     elif any_scaled(p, vectors):
-        finish(s, p, vectors, values, signs, lost, False, True)
+        finish(s, p, vectors, values, signs, lost, False, True, False)
     else:
-        finish(s, p, vectors, values, signs, lost, False, False)
+        finish(s, p, vectors, values, signs, lost, False, False, False)
 
 
 cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vectors, double* values) noexcept nogil:
@@ -139,9 +143,11 @@ cdef bint logsumexp_short(const void* parameters, const Block* a, Py_ssize_t vec
     if not few_states(s, p, a, vectors, scaled, TIES):
         return False
     if scaled:
-        finish(s, p, vectors, values, NULL, NULL, False, True)
+        finish(s, p, vectors, values, NULL, NULL, False, True, False)
+    elif a.rows == 2:
+        finish(s, p, vectors, values, NULL, NULL, False, False, True)
     else:
-        finish(s, p, vectors, values, NULL, NULL, False, False)
+        finish(s, p, vectors, values, NULL, NULL, False, False, False)
     return True
 
 

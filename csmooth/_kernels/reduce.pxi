@@ -214,11 +214,20 @@ cdef bint reduce_short(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize
     cdef double values[LANES]
     cdef char* out = p.operands[OUT].data + offset(&p.outer, OUT, output)
     cdef bint out_direct = takes_doubles(p) and <uintptr_t>out % sizeof(double) == 0
+    cdef bint at_once = p.length <= PACKED_AT_ONCE
     cdef Py_ssize_t j, columns
-    cdef Block block
+    cdef Block block, panel
+    if at_once:
+        panel = tile_block(p, s, output, count, 0, p.length, direct)
     for j in range(0, count, 32):
         columns = min(LANES, count - j)
-        block = tile_block(p, s, output + j, columns, 0, p.length, direct)
+        if at_once:
+            block = panel
+            block.x += j
+            block.near += j
+            block.far += j
+        else:
+            block = tile_block(p, s, output + j, columns, 0, p.length, direct)
         if not r.short_tile(s.parameters + j // WIDTH * r.parameters_size, &block, (columns + WIDTH - 1) // WIDTH,
                             <double*>out + j if out_direct and columns == LANES else values):
             return False
@@ -321,8 +330,9 @@ cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noex
     """What one worker needs, and `extra`: in `small`, of SMALL bytes, or memory to free; NULL if there is none."""
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
+    cdef Py_ssize_t width = PANEL if p.length <= PACKED_AT_ONCE else LANES
     cdef Py_ssize_t block = (BLOCK if p.by_rows else
-                             min(BLOCK, p.length) * min(LANES, (groups - 1) * WIDTH) + LANES)
+                             min(BLOCK, p.length) * min(width, (groups - 1) * WIDTH) + LANES)
     cdef size_t states_size = groups * r.state_size, parameters_size = groups * r.parameters_size
     cdef size_t size = (ALIGNMENT + 2*states_size + parameters_size + extra
                         + block * (1 + p.weighted) * sizeof(double))

@@ -42,7 +42,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.maximum = s.maximum
     m.shifted = vany(vless(zero, vabs(s.offset)))
     m.scaled = p.scaled
-    total = sum_of(s, p, &error)
+    total = sum_of(s, p, &error, False)
     regular = vless(vmul(vabs(s.maximum), zero), one)       # finite
     regular = vless(vselect(regular, p.alpha, vset(INFINITY)), vset(INFINITY))
     total = vselect(regular, total, s.side)
@@ -76,7 +76,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
 
 cdef inline void set_singles(Softmax* m, const State* s, const Parameters* p) noexcept nogil:
     """The sum relative to the maximum times its term, as rounded as other terms are: it gives 1 over their sum."""
-    cdef vector error, total = sum_of(s, p, &error)
+    cdef vector error, total = sum_of(s, p, &error, False)
     cdef vector[2] term
     cdef vector[2] rest
     cdef SingleReference r = single_reference(s, s, p, p)
