@@ -542,3 +542,11 @@ def test_no_floating_point_error(value: float) -> None:
             boltzmann(a, alpha, axis=axis)
             boltzmann(a, alpha, axis=axis, b=[1.0, -1.0])
             boltzmann(a.astype(">f8"), alpha, axis=axis, where=[[True, False]])
+
+
+@pytest.mark.parametrize("n", [32, 288, 289, 544, 16384 + 32])
+def test_rows_after_one_whose_last_block_is_short(n: int) -> None:
+    """While a row's last block is summed the first of the next row is scanned, all of it."""
+    a = np.zeros((3, n))
+    a[1, 0] = a[2, 40 % n] = 1000
+    assert boltzmann(a, axis=1).tolist() == [0, 1000, 1000]

@@ -21,7 +21,9 @@ import csmooth
 OUTPUTS_CHECKED = 12  # of each case, one by one
 
 # On either side of a vector, the lanes, short rows, blocks, panels of outputs and, below, superblocks.
-LENGTHS = np.array([1, 2, 3, 7, 8, 9, 15, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1000])
+LENGTHS = np.array(
+    [1, 2, 3, 7, 8, 9, 15, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 288, 511, 512, 513, 544, 1000]
+)
 LONG = np.array([16383, 16384, 16385, 16640, 32769, 40000])
 
 FMA_LEVELS = [level for level, kernels in LEVELS.items() if kernels.vector_name != "scalar"]

@@ -111,6 +111,17 @@ def test_small_sums_beside_a_maximum_of_zero() -> None:
             assert abs(logsumexp(a) - right) <= abs(low) * 2.0**-23 * right + 1e-45
 
 
+@pytest.mark.parametrize("alpha", [1e-5, 1e-8, 1e-9, 1e-10, 1e-20, 1e-30])
+def test_small_sums_over_a_small_alpha(alpha: float) -> None:
+    """What vanishes beside the maximum must do so in the result, too."""
+    for below in (60.0, 100.0, 120.0, 140.0):
+        a = np.full(40, -3e38, np.float32)
+        a[0], a[1] = 0, -below / alpha
+        with np.errstate(under="ignore"):
+            right = np.float32(np.exp(float(a[1]) * alpha) / alpha)
+        assert abs(logsumexp(a, alpha=alpha) - right) <= (below + 1) * np.spacing(right)
+
+
 # Elements that single precision does not suit, beside others that it does
 
 STRANGE: dict[str, tuple[float, ...]] = {

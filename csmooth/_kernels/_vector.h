@@ -2,14 +2,15 @@
  *
  * Every operation is one IEEE operation per element, so a kernel written with them gives the same bits at every
  * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
- * (nearly) once everywhere, vfms1() subtracts c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with vmin(). vload_part() reads the first `count`
- * elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH
- * vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one
- * of the others; vnearest(a, b) is minus the smaller absolute value, or b where a is NaN. Shifts and the i-operations see the bits as unsigned 64-bit integers.
+ * (nearly) once everywhere, and vfms1() is a*b - c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with
+ * vmin(). vnearest(a, b) is minus the smaller absolute value, for b <= 0, or b where a is NaN. vload_part() reads the
+ * first `count` elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and
+ * columns of WIDTH vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even
+ * places, and one of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
  *
  * An svector has floats, twice as many, and its operations begin with s. snarrow() rounds two vectors to one, swiden()
- * makes two of one. smax() is as vmax(), sfma() rounds once everywhere, spower() shifts the bits left by 23, to where
- * exponents are.
+ * makes two of one. smax() is as vmax(), sfma() rounds once but for the last bit, rarely, where it is made of doubles;
+ * spower() shifts the bits left by 23, to where exponents are.
  */
 #ifndef CSMOOTH_VECTOR_H
 #define CSMOOTH_VECTOR_H

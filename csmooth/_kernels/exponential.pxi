@@ -491,6 +491,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     if few and minded & MEANS or minded & MOMENTS and minded & CLOSE:
         r.centre = vset(0.0)            # exact sums are better off without
     if few and minded & MOMENTS:
+        scan_row(top, ahead, NULL, min(rows, rows_ahead), minded)
         r.centre = vset(0.0)
         for j in range(VECTORS):
             sums[j] = smalls[j] = sides[j] = means[j] = vset(0.0)

@@ -12,7 +12,7 @@ cdef extern from *:
     """
     #define ROUND_SINGLE 12582912.0   /* 1.5 * 2**23: to a float it adds nothing but bits below 1 */
     #define LARGEST_SINGLE_PRODUCT 2097152.0   /* 2**21 */
-    #define SMALLEST_SINGLE_SCALE 7.888609052210118e-31   /* 2**-100 */
+    #define SMALLEST_SINGLE_SCALE 9.313225746154785e-10   /* 2**-30: terms that vanish do so in the logarithm over it */
     #define LARGEST_SINGLE_SCALE 1.2676506002282294e30   /* 2**100 */
     #define TERM_OVER_SINGLE (1.4000010343227465 * 8.711228593176025e40)   /* FACTOR * 2**(BIAS - 64) */
     """
