@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from reference import LEVELS, running
@@ -16,3 +17,10 @@ def level(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs a test once with the kernels of every level that runs here."""
     with running(request.param):
         yield request.param
+
+
+@pytest.fixture
+def floating_point_errors_raise() -> Iterator[None]:
+    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
+    with np.errstate(all="raise"):
+        yield

@@ -28,12 +28,7 @@ A = rng().normal(size=(4, 5, 6))  # read-only, so that writing into any view of 
 A.flags.writeable = False
 INF = np.inf
 
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise():
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("floating_point_errors_raise")
 
 
 def plainly(a: Any, **keywords: Any) -> np.ndarray:

@@ -13,19 +13,12 @@ from reference import same_bits, units
 
 from csmooth import boltzmann
 
-pytestmark = pytest.mark.usefixtures("level")  # all of this holds at every level
+pytestmark = pytest.mark.usefixtures("level", "floating_point_errors_raise")  # all of this holds at every level
 
 INF, NAN = np.inf, np.nan
 MAX = float(np.finfo(np.float64).max)
 TINY = 5e-324  # the smallest number above 0
 FLOAT32 = np.float32
-
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise():
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"):
-        yield
 
 
 def name(value: Any) -> str:

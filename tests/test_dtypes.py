@@ -26,12 +26,7 @@ from csmooth import (
 INF, NAN = np.inf, np.nan
 LONG = np.longdouble
 
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise():
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"):
-        yield
+pytestmark = pytest.mark.usefixtures("floating_point_errors_raise")
 
 
 def half(name: str) -> Any:

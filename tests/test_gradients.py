@@ -3,9 +3,7 @@
 ``python tests/test_gradients.py`` prints the worst errors as a table.
 """
 
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,7 +16,7 @@ from test_one_answer import LAYOUTS
 import csmooth
 from csmooth import grad
 
-pytestmark = pytest.mark.usefixtures("level")  # all of this holds at every level
+pytestmark = pytest.mark.usefixtures("level", "floating_point_errors_raise")  # all of this holds at every level
 
 INF, NAN = np.inf, np.nan
 BOUND = 3  # units of ulp(result) * max(1, condition number), which no derivative may exceed
@@ -27,14 +25,6 @@ BITS = 300  # enough for what cancels below: at most a third of them, where alph
 PARAMETER = {"logsumexp": "alpha", "logmeanexp": "alpha", "boltzmann": "alpha", "pnorm": "p", "pmean": "p"}
 POWERS = ("pnorm", "pmean")
 every = pytest.mark.parametrize("name", PARAMETER)
-
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise() -> Iterator[None]:
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def both(name: str, a: Any, parameter: Any, **keywords: Any) -> tuple[Any, Any, Any]:

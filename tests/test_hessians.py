@@ -3,8 +3,6 @@
 ``python tests/test_hessians.py`` prints the worst errors as a table.
 """
 
-import warnings
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,7 +13,7 @@ from reference import LEVELS, running, same_bits
 
 from csmooth import hvp
 
-pytestmark = pytest.mark.usefixtures("level")  # all of this holds at every level
+pytestmark = pytest.mark.usefixtures("level", "floating_point_errors_raise")  # all of this holds at every level
 
 INF, NAN = np.inf, np.nan
 # Units of ulp(result) * max(1, condition number): what gradients have, of which products are made; roundings that
@@ -26,14 +24,6 @@ BITS = 1100  # a dominated slice cancels but for shares of 1e-290, which are 964
 PARAMETER = {"logsumexp": "alpha", "logmeanexp": "alpha", "boltzmann": "alpha", "pnorm": "p", "pmean": "p"}
 POWERS = ("pnorm", "pmean")
 every = pytest.mark.parametrize("name", PARAMETER)
-
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise() -> Iterator[None]:
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def product(name: str, a: Any, v: Any, parameter: Any, **keywords: Any) -> Any:

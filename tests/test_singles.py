@@ -13,19 +13,12 @@ from reference import same_bits
 from csmooth import log_softmax, logsumexp, softmax
 from csmooth.grad import logsumexp as logsumexp_gradient
 
-pytestmark = pytest.mark.usefixtures("level")  # all of this holds at every level
+pytestmark = pytest.mark.usefixtures("level", "floating_point_errors_raise")  # all of this holds at every level
 
 INF, NAN = np.inf, np.nan
 LANES = 32  # up to as many elements are summed as doubles
 BOUND = {logsumexp: 1, softmax: 2, log_softmax: 2}  # units of ulp(result) * max(1, condition number)
 FUNCTIONS = pytest.mark.parametrize("function", list(BOUND), ids=lambda f: f.__name__)
-
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise() -> Iterator[None]:
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"):
-        yield
 
 
 def units(function: Any, a: np.ndarray, alpha: float) -> float:

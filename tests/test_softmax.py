@@ -24,7 +24,7 @@ from test_one_answer import FMA_LEVELS, LAYOUTS, any_layout, case
 
 from csmooth import log_softmax, softmax
 
-pytestmark = pytest.mark.usefixtures("level")  # all of this holds at every level
+pytestmark = pytest.mark.usefixtures("level", "floating_point_errors_raise")  # all of this holds at every level
 
 INF, NAN = np.inf, np.nan
 MAX = float(np.finfo(np.float64).max)
@@ -46,13 +46,6 @@ def rng() -> np.random.Generator:
 
 A = rng().normal(size=(4, 5, 6))  # read-only, so that writing into any view of it is an error
 A.flags.writeable = False
-
-
-@pytest.fixture(autouse=True)
-def _floating_point_errors_raise() -> Iterator[None]:
-    """No call may emit a warning, whatever NumPy is told to do about floating-point errors."""
-    with np.errstate(all="raise"):
-        yield
 
 
 # The definition in many digits
