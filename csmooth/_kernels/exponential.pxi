@@ -81,7 +81,6 @@ cdef enum:
     SHIFTED = 2         # the offset may differ from 0
     SCALED = 4          # the scale may have an error, or be 0
     WEIGHTED = 8        # weights are given
-    AHEAD = 16          # the next block is to be scanned, in singles.pxi
     MOMENTS = 32        # the sums are boltzmann's
     MEANS = 64          # the sums are logmeanexp's
     PADDED = 128        # the weights are 0 for what pads a row, else 1

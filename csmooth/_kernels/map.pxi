@@ -186,7 +186,7 @@ cdef void map_tiles(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t o
     cdef double* y
     cdef Block block
     cdef Py_ssize_t element = 0, rows, j, columns, vectors, stride, y_stride
-    for j in range(count if z != NULL else 0):
+    for j in range((count + WIDTH - 1) // WIDTH if z != NULL else 0):
         slopes.sums[j] = no_sum()
     while element < p.length:
         rows = min(BLOCK, p.length - element)
@@ -278,7 +278,6 @@ cdef void store_slopes(const Problem* p, const Slopes* slopes, Py_ssize_t first,
 
 cdef bint is_plain_out(const Problem* p) noexcept nogil:
     """Whether results need no conversion, lie side by side as elements do, and none is left out."""
-    cdef Kind kind = FLOAT32 if p.single and p.by_rows else FLOAT64
     cdef Py_ssize_t size = plain_size(p)
     cdef Py_ssize_t bits = <Py_ssize_t><uintptr_t>p.operands[RESULTS].data
     cdef int k
@@ -286,7 +285,7 @@ cdef bint is_plain_out(const Problem* p) noexcept nogil:
         bits |= p.outer.strides[RESULTS][k]
     for k in range(p.inner.count):
         bits |= p.inner.strides[RESULTS][k]
-    return (p.operands[RESULTS].kind == kind and bits % size == 0 and p.inner.count <= 1
+    return (p.operands[RESULTS].kind == plain_kind(p) and bits % size == 0 and p.inner.count <= 1
             and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
             and (p.length <= 1 or p.inner.strides[RESULTS][0] == size if p.by_rows
                  else last_stride(&p.outer, RESULTS) == size))

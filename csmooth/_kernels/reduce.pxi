@@ -13,22 +13,25 @@ Only a literal step makes Cython's range() a C loop: steps of 32 are LANES, a st
 
 # Blocks: where they lie if a kernel can take them as they are, else packed
 
+cdef inline Kind plain_kind(const Problem* p) noexcept nogil:
+    """The dtype of elements, and of a map's results, that need no conversion."""
+    return FLOAT32 if p.single and p.by_rows else FLOAT64
+
+
 cdef inline Py_ssize_t plain_size(const Problem* p) noexcept nogil:
-    """The size of elements that need no conversion."""
-    return sizeof(float) if p.single and p.by_rows else sizeof(double)
+    return sizeof(float) if plain_kind(p) == FLOAT32 else sizeof(double)
 
 
 cdef inline bint is_plain(const Problem* p) noexcept nogil:
     """Whether the elements are aligned and need no conversion, and all of them count."""
     cdef const Operand* a = &p.operands[A]
-    cdef Kind kind = FLOAT32 if p.single and p.by_rows else FLOAT64
     cdef Py_ssize_t bits = <Py_ssize_t><uintptr_t>a.data
     cdef int k
     for k in range(p.outer.count):
         bits |= p.outer.strides[A][k]
     for k in range(p.inner.count):
         bits |= p.inner.strides[A][k]
-    return (a.kind == kind and not a.swapped and bits % plain_size(p) == 0 and not p.weighted
+    return (a.kind == plain_kind(p) and not a.swapped and bits % plain_size(p) == 0 and not p.weighted
             and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
             and p.operands[WEIGHTS_MASK].data == NULL)
 
@@ -50,11 +53,13 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
         b.rows -= 1
         b.tail = &s.tail[0]
         b.tail_length = left
-        for j in range(LANES if p.single else 0):
-            s.tail[j] = b.singles[LANES*b.rows + j] if j < left else p.reduction.neutral
-        for j in range(0 if p.single else VECTORS):
-            vstore(&s.tail[WIDTH * j], vload_part(b.x + LANES*b.rows + WIDTH*j, left - WIDTH*j,
-                                                  vset(p.reduction.neutral)))
+        if p.single:
+            for j in range(LANES):
+                s.tail[j] = b.singles[LANES*b.rows + j] if j < left else p.reduction.neutral
+        else:
+            for j in range(VECTORS):
+                vstore(&s.tail[WIDTH * j], vload_part(b.x + LANES*b.rows + WIDTH*j, left - WIDTH*j,
+                                                      vset(p.reduction.neutral)))
     return b
 
 

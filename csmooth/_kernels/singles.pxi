@@ -23,48 +23,51 @@ cdef enum:
     SINGLE_FIELD = 127 + 64
     PACKED = 2048               # floats come as doubles, packed
 
+cdef struct Exponents:
+    # Of WIDTH outputs, what their reference is made of
+    vector maximum, exponent, scale, scale_error
+
 cdef struct SingleReference:
+    # Of twice as many
     svector maximum, scale, scale_error, shift, low
 
 
-cdef inline vmask suits_singles(vector maximum, const Parameters* p) noexcept nogil:
-    cdef vector size = vabs(vmul(maximum, p.scale)), zero = vset(0.0)
+cdef inline vmask suits_singles(vector maximum, vector scale) noexcept nogil:
+    cdef vector size = vabs(vmul(maximum, scale)), zero = vset(0.0)
     size = vselect(vequal(maximum, vset(-INFINITY)), zero, size)
-    size = vselect(vless(vset(SMALLEST_SINGLE_SCALE), p.scale), size, vset(INFINITY))
-    size = vselect(vless(p.scale, vset(LARGEST_SINGLE_SCALE)), size, vset(INFINITY))
+    size = vselect(vless(vset(SMALLEST_SINGLE_SCALE), scale), size, vset(INFINITY))
+    size = vselect(vless(scale, vset(LARGEST_SINGLE_SCALE)), size, vset(INFINITY))
     return vless(size, vset(LARGEST_SINGLE_PRODUCT))
 
 
-cdef inline vector single_low(vector exponent, const Parameters* p) noexcept nogil:
-    """Where terms vanish: the exponent field is 0."""
-    return vmul(vsub(exponent, vset(SINGLE_FIELD)), p.unscale)
-
-
-cdef inline vector single_shift(vector exponent) noexcept nogil:
-    return vsub(vset(ROUND_SINGLE + SINGLE_FIELD), exponent)
-
-
-cdef inline svector rest_of_two(vector x, vector y, svector narrow) noexcept nogil:
+cdef inline svector rest_of(vector x, vector y, svector narrow) noexcept nogil:
     """What narrowing x and y left."""
-    cdef vector wide[2]
+    cdef vector[2] wide
     swiden(narrow, wide)
     return snarrow(vsub(x, wide[0]), vsub(y, wide[1]))
 
 
-cdef inline svector rest_of(vector x, svector narrow) noexcept nogil:
-    return rest_of_two(x, x, narrow)
+cdef inline vector single_shift(const Exponents* e) noexcept nogil:
+    return vsub(vset(ROUND_SINGLE + SINGLE_FIELD), e.exponent)
 
 
-cdef inline SingleReference single_reference(const State* s, const State* t, const Parameters* p,
-                                             const Parameters* q) noexcept nogil:
-    """Of the outputs of two states."""
+cdef inline vector single_low(const Exponents* e) noexcept nogil:
+    """Where terms vanish: the exponent field is 0."""
+    return vdiv(vsub(e.exponent, vset(SINGLE_FIELD)), e.scale)
+
+
+cdef inline SingleReference single_reference(const Exponents* d, const Exponents* e) noexcept nogil:
     cdef SingleReference r
-    r.maximum = snarrow(s.maximum, t.maximum)
-    r.scale = snarrow(p.scale, q.scale)
-    r.scale_error = rest_of_two(vadd(p.scale, p.scale_error), vadd(q.scale, q.scale_error), r.scale)
-    r.shift = snarrow(single_shift(s.exponent), single_shift(t.exponent))
-    r.low = snarrow(single_low(s.exponent, p), single_low(t.exponent, q))
+    r.maximum = snarrow(d.maximum, e.maximum)
+    r.scale = snarrow(d.scale, e.scale)
+    r.scale_error = rest_of(vadd(d.scale, d.scale_error), vadd(e.scale, e.scale_error), r.scale)
+    r.shift = snarrow(single_shift(d), single_shift(e))
+    r.low = snarrow(single_low(d), single_low(e))
     return r
+
+
+cdef inline Exponents exponents_of(const State* s, const Parameters* p) noexcept nogil:
+    return Exponents(s.maximum, s.exponent, p.scale, p.scale_error)
 
 
 cdef inline svector single_term(svector x, const SingleReference* r, svector* q) noexcept nogil:
@@ -114,31 +117,32 @@ cdef inline svector element(const Block* a, Py_ssize_t k, int minded) noexcept n
     return packed(a.x + k) if minded & PACKED else sload(a.singles + k)
 
 
-cdef inline void scan_singles(svector* top, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                              int minded) noexcept nogil:
+cdef inline void scan_singles(svector* top, const float* x, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t i, j
-    for i in range(start, start + rows):
+    for i in range(rows):
         for j in range(SVECTORS):
-            top[j] = smax(element(a, LANES*i + SWIDTH*j, minded), top[j])
+            top[j] = smax(sload(x + LANES*i + SWIDTH*j), top[j])
 
 
 cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                                const double* tail, svector* top, int minded) noexcept nogil:
-    """Adds a block, `rows` rows from `start` on and the tail; AHEAD: as much of the next one is scanned into `top`."""
+                                const double* tail, const float* ahead, Py_ssize_t rows_ahead, svector* top,
+                                int minded) noexcept nogil:
+    """Adds a block; as add_row."""
     cdef svector powers[SVECTORS]
     cdef svector rests[SVECTORS]
     cdef svector ties[SVECTORS]
     cdef vector sums[VECTORS]
-    cdef SingleReference r = single_reference(s, s, p, p)
+    cdef Exponents e = exponents_of(s, p)
+    cdef SingleReference r = single_reference(&e, &e)
     cdef Py_ssize_t i, j, k
     for j in range(SVECTORS):
         powers[j] = rests[j] = ties[j] = sset(0.0)
-    for i in range(start, start + rows):
+    for i in range(rows):
         for j in range(SVECTORS):
             k = LANES*i + SWIDTH*j
-            if minded & AHEAD:
-                top[j] = smax(element(a, BLOCK + k, minded), top[j])
-            add_single(element(a, k, minded), &r, &powers[j], &rests[j], &ties[j], minded)
+            if i < rows_ahead:
+                top[j] = smax(sload(ahead + k), top[j])
+            add_single(element(a, LANES*start + k, minded), &r, &powers[j], &rests[j], &ties[j], minded)
     if tail != NULL:
         for j in range(SVECTORS):
             add_single(packed(tail + SWIDTH*j), &r, &powers[j], &rests[j], &ties[j], minded)
@@ -187,14 +191,15 @@ cdef inline void single_row(State* s, const Parameters* p, const Block* a, bint 
     """`minded`: for what does not suit; `source`: PACKED or 0."""
     cdef svector top[SVECTORS]
     cdef const double* tail = NULL
-    cdef Block next_block
+    cdef const float* ahead
     cdef double maximum
-    cdef Py_ssize_t done = 0, rows, left, j
-    cdef bint last = False, ahead
+    cdef Py_ssize_t done = 0, rows, rows_ahead, left, i, j
+    cdef bint last = False
     for j in range(SVECTORS):
         top[j] = sset(extremes[0] if a.scanned else -INFINITY)
-    if not a.scanned:
-        scan_singles(top, a, 0, min(BLOCK_ROWS, a.rows), source)
+    for i in range(0 if a.scanned else min(BLOCK_ROWS, a.rows)):
+        for j in range(SVECTORS):
+            top[j] = smax(element(a, LANES*i + SWIDTH*j, source), top[j])
     while not last:
         left = a.rows - done
         rows = min(BLOCK_ROWS, left)
@@ -206,30 +211,28 @@ cdef inline void single_row(State* s, const Parameters* p, const Block* a, bint 
         maximum = fold_smax(top)
         for j in range(SVECTORS):
             top[j] = sset(-INFINITY)
-        ahead = left >= 2*BLOCK_ROWS
-        if vall(suits_singles(vset(maximum) if first else vmax(vset(maximum), s.maximum), p)):
+        ahead = a.singles + LANES*(done + rows)
+        rows_ahead = min(BLOCK_ROWS, left - rows)       # 0 where elements are packed: that is one block
+        if last and a.ahead != NULL:
+            ahead = <const float*>a.ahead
+            rows_ahead = BLOCK_ROWS
+        i = min(rows, rows_ahead)
+        if vall(suits_singles(vset(maximum) if first else vmax(vset(maximum), s.maximum), p.scale)):
             if first:
                 start(s, vset(maximum), p, TIES)
             elif maximum > vfirst(s.maximum):
                 raise_to(s, vset(maximum), p, False)
-            if ahead and maximum == vfirst(s.maximum):
-                add_single_row(s, p, a, done, BLOCK_ROWS, NULL, top, TIES | AHEAD | source)
-            elif ahead:
-                add_single_row(s, p, a, done, BLOCK_ROWS, NULL, top, AHEAD | source)
+            if maximum == vfirst(s.maximum):
+                add_single_row(s, p, a, done, rows, tail, ahead, rows_ahead, top, TIES | source)
             else:
-                add_single_row(s, p, a, done, rows, tail, top, TIES | source)
+                add_single_row(s, p, a, done, rows, tail, ahead, rows_ahead, top, source)
         else:
             add_wide_row(s, p, a, done, rows, tail, first, minded | source)
-            if ahead:
-                scan_singles(top, a, done + BLOCK_ROWS, BLOCK_ROWS, source)
+            i = 0
+        scan_singles(top, ahead + LANES*i, rows_ahead - i)
         first = False
         done += rows
-        if BLOCK_ROWS <= left < 2*BLOCK_ROWS:
-            scan_singles(top, a, done, left - BLOCK_ROWS, source)
     if a.ahead != NULL:
-        next_block = a[0]
-        next_block.singles = <const float*>a.ahead
-        scan_singles(top, &next_block, 0, BLOCK_ROWS, source)
         extremes[0] = fold_smax(top)
 
 
@@ -242,10 +245,13 @@ cdef inline void add_single_tile(State* s, const Parameters* p, const Block* a, 
     cdef vector sums[LANES * VECTORS]
     cdef vector counts[2]
     cdef SingleReference r[SVECTORS]
+    cdef Exponents d, e
     cdef Py_ssize_t pairs = (vectors + 1) // 2, i, j, k, lane
     for j in range(pairs):
         k = min(2*j + 1, vectors - 1)
-        r[j] = single_reference(&s[2 * j], &s[k], &p[2 * j], &p[k])
+        d = exponents_of(&s[2 * j], &p[2 * j])
+        e = exponents_of(&s[k], &p[k])
+        r[j] = single_reference(&d, &e)
         ties[j] = sset(0.0)
     for lane in range(LANES * pairs):
         powers[lane] = rests[lane] = sset(0.0)
@@ -288,7 +294,7 @@ cdef void single_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t 
             start(&t[j], maximum, &p[j], TIES)
         elif vany(vless(s[j].maximum, maximum)):
             raise_to(&t[j], maximum, &p[j], False)
-        suits[j] = suits_singles(t[j].maximum, &p[j])
+        suits[j] = suits_singles(t[j].maximum, p[j].scale)
         all_suit = all_suit and vall(suits[j])
         any_suits = any_suits or vany(suits[j])
     if any_suits:

@@ -17,11 +17,7 @@ cdef struct Softmax:
     bint special
     vector top_at, top       # the maximum where its result is known, else NaN; and this result
     vector none              # the result of -inf
-    # In single precision, where that suits:
-    vector single_shift, single_low
-    vector inverse           # of the sum, relative to the reference
-    vmask single
-    bint all_single, any_single
+    vector exponent, total   # the reference, and the sum over the largest term: for single precision
 
 cdef struct SingleMap:
     SingleReference terms
@@ -42,6 +38,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.maximum = s.maximum
     m.shifted = vany(vless(zero, vabs(s.offset)))
     m.scaled = p.scaled
+    m.exponent = s.exponent
     total = sum_of(s, p, &error, False)
     regular = vless(vmul(vabs(s.maximum), zero), one)       # finite
     regular = vless(vselect(regular, p.alpha, vset(INFINITY)), vset(INFINITY))
@@ -50,6 +47,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     total = vselect(vequal(s.sum, s.sum), total, s.sum)         # NaN
     total = vselect(vequal(p.alpha, p.alpha), total, p.alpha)
     total = vselect(vequal(s.maximum, vset(-INFINITY)), vset(NAN), total)
+    m.total = total
     m.alpha = vselect(regular, p.alpha, vset(INFINITY))
     m.special = not vall(regular) or vany(vless(p.alpha, vset(SMALLEST_ALPHA)))
     if logarithm:
@@ -74,32 +72,20 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     return m
 
 
-cdef inline void set_singles(Softmax* m, const State* s, const Parameters* p) noexcept nogil:
-    """The sum relative to the maximum times its term, as rounded as other terms are: it gives 1 over their sum."""
-    cdef vector error, total = sum_of(s, p, &error, False)
+cdef inline SingleMap single_map(const Softmax* m) noexcept nogil:
+    """The sum over the largest term, times that, as rounded as other terms are, gives 1 over their sum."""
+    cdef SingleMap r
+    cdef svector q
     cdef vector[2] term
     cdef vector[2] rest
-    cdef SingleReference r = single_reference(s, s, p, p)
-    cdef svector q
-    m.single = suits_singles(s.maximum, p)
-    m.single_shift = single_shift(s.exponent)
-    m.single_low = single_low(s.exponent, p)
-    swiden(single_term(r.maximum, &r, &q), term)
+    cdef vector inverse
+    cdef Exponents e = Exponents(m.maximum, m.exponent, m.scale, m.scale_error)
+    r.terms = single_reference(&e, &e)
+    swiden(single_term(r.terms.maximum, &r.terms, &q), term)
     swiden(q, rest)
-    m.inverse = vdiv(vset(1.0), vmul(total, vfma(term[0], rest[0], term[0])))
-    m.all_single = vall(m.single)
-    m.any_single = vany(m.single)
-
-
-cdef inline SingleMap single_map(const Softmax* m) noexcept nogil:
-    cdef SingleMap r
-    r.terms.maximum = sset(0.0)
-    r.terms.scale = snarrow(m.scale, m.scale)
-    r.terms.scale_error = rest_of(vadd(m.scale, m.scale_error), r.terms.scale)
-    r.terms.shift = snarrow(m.single_shift, m.single_shift)
-    r.terms.low = snarrow(m.single_low, m.single_low)
-    r.inverse = snarrow(m.inverse, m.inverse)
-    r.inverse_error = rest_of(m.inverse, r.inverse)
+    inverse = vdiv(vset(1.0), vmul(m.total, vfma(term[0], rest[0], term[0])))
+    r.inverse = snarrow(inverse, inverse)
+    r.inverse_error = rest_of(inverse, inverse, r.inverse)
     return r
 
 
@@ -114,7 +100,7 @@ cdef bint single_softmax(const void* map, const float* x, float* y, Py_ssize_t c
     cdef SingleMap m = single_map(maps)
     cdef float[SWIDTH] rest
     cdef Py_ssize_t i, whole = count // SWIDTH * SWIDTH
-    if not maps.all_single:
+    if not vall(suits_singles(maps.maximum, maps.scale)):
         return False
     for i in range(count // SWIDTH):
         sstore(y + SWIDTH*i, single_probability(sload(x + SWIDTH*i), &m))
@@ -132,6 +118,7 @@ cdef inline void apply_packed(const Softmax* maps, const double* x, Py_ssize_t s
     """As apply, in single precision where that suits: two elements of each output at once."""
     cdef Softmax m
     cdef SingleMap single
+    cdef vmask suits
     cdef vector[2] elements
     cdef vector[2] values
     cdef vector value
@@ -139,6 +126,7 @@ cdef inline void apply_packed(const Softmax* maps, const double* x, Py_ssize_t s
     for j in range(vectors):
         m = maps[j]
         single = single_map(&m)
+        suits = suits_singles(m.maximum, m.scale)
         for i in range((rows + 1) // 2):
             for k in range(2):
                 elements[k] = vload(x + stride*min(2*i + k, rows - 1) + WIDTH*j)
@@ -147,7 +135,7 @@ cdef inline void apply_packed(const Softmax* maps, const double* x, Py_ssize_t s
                 value = values[k]
                 if not all_single:
                     value = probability(elements[k], &m, SHIFTED | SCALED | SPECIAL)
-                    value = vselect(m.single, values[k], special(elements[k], value, &m, False))
+                    value = vselect(suits, values[k], special(elements[k], value, &m, False))
                 vstore(y + y_stride*(2*i + k) + WIDTH*j, value)
 
 
@@ -232,7 +220,6 @@ cdef Reduction SOFTMAX = Reduction(
 
 cdef void softmax_prepare(void* map, const void* state, const void* parameters) noexcept nogil:
     (<Softmax*>map)[0] = softmax_of(<const State*>state, <const Parameters*>parameters, False)
-    set_singles(<Softmax*>map, <const State*>state, <const Parameters*>parameters)
 
 
 cdef void log_softmax_prepare(void* map, const void* state, const void* parameters) noexcept nogil:
@@ -254,9 +241,11 @@ cdef void packed_softmax(const void* maps, const double* x, const double* weight
     cdef const Softmax* m = <const Softmax*>maps
     cdef bint all_single = True, any_single = False
     cdef Py_ssize_t j
+    cdef vmask suits
     for j in range(vectors):
-        all_single = all_single and m[j].all_single
-        any_single = any_single or m[j].any_single
+        suits = suits_singles(m[j].maximum, m[j].scale)
+        all_single = all_single and vall(suits)
+        any_single = any_single or vany(suits)
     if all_single:
         apply_packed(m, x, stride, y, y_stride, rows, vectors, True)
     elif any_single:
