@@ -1,7 +1,7 @@
 """Slow, exact definitions that the fast ones are held against, and the units in which they may differ."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -58,6 +58,29 @@ def logsumexp(
     return logsumexp_of_counts(counts, float(alpha), weighted=b is not None)
 
 
+def weights_of(
+    pairs: Mapping[tuple[float, float], int], weighted: bool
+) -> tuple[dict[float, int | Fraction], dict[float, int | Fraction]]:
+    """The sums at each a of weights and of their absolute values; of pairs (a, b) and how often each occurs."""
+    weight: dict[float, int | Fraction] = {}
+    size: dict[float, int | Fraction] = {}
+    for (x, w), n in pairs.items():
+        total = n * Fraction(w) if weighted else n
+        weight[x] = weight.get(x, 0) + total
+        size[x] = size.get(x, 0) + abs(total)
+    return weight, size
+
+
+def in_enough_bits(compute: Callable[..., Exact | None], *arguments: Any) -> Exact:
+    """Ends, since exponentials of distinct rational numbers never cancel altogether."""
+    bits, exact = 128, None
+    while exact is None:
+        with mp.workprec(bits):
+            exact = compute(bits, *arguments)
+        bits *= 2
+    return exact
+
+
 def logsumexp_of_counts(counts: Mapping[tuple[float, float], int], alpha: float = 1.0, weighted: bool = False) -> Exact:
     """As logsumexp, of pairs (a, b) and how often each occurs."""
     pairs = {(x, w): n for (x, w), n in counts.items() if w != 0}  # an element of weight 0 does not exist
@@ -73,20 +96,10 @@ def logsumexp_of_counts(counts: Mapping[tuple[float, float], int], alpha: float 
     if infinite:
         sign = np.sign(sum(infinite))
         return Exact(largest if abs(sign) == 1 else np.nan, sign if abs(sign) == 1 else np.nan, mpf(0))
-    weight: dict[float, int | Fraction] = {}
-    size: dict[float, int | Fraction] = {}
-    for (x, w), n in pairs.items():
-        total = n * Fraction(w) if weighted else n
-        weight[x] = weight.get(x, 0) + total
-        size[x] = size.get(x, 0) + abs(total)
+    weight, size = weights_of(pairs, weighted)
     if not any(weight.values()):
         return Exact(nothing, 0.0, mpf("inf"))
-    bits, exact = 128, None
-    while exact is None:  # ends: exponentials of distinct rational numbers never cancel altogether
-        with mp.workprec(bits):
-            exact = logsumexp_to(bits, weight, size, alpha, weighted)
-        bits *= 2
-    return exact
+    return in_enough_bits(logsumexp_to, weight, size, alpha, weighted)
 
 
 def logsumexp_to(
@@ -154,20 +167,10 @@ def boltzmann_of_counts(counts: Mapping[tuple[float, float], int], alpha: float 
             return Exact(largest, 1.0, mpf(0))
     if any(abs(w) == np.inf for _, w in pairs):
         return Exact(np.nan, 1.0, mpf(0))
-    weight: dict[float, int | Fraction] = {}
-    size: dict[float, int | Fraction] = {}
-    for (x, w), n in pairs.items():
-        total = n * Fraction(w) if weighted else n
-        weight[x] = weight.get(x, 0) + total
-        size[x] = size.get(x, 0) + abs(total)
+    weight, size = weights_of(pairs, weighted)
     if not any(weight.values()):
         return Exact(np.nan, 1.0, mpf(0))  # 0 / 0
-    bits, exact = 128, None
-    while exact is None:
-        with mp.workprec(bits):
-            exact = boltzmann_to(bits, weight, size, alpha, weighted)
-        bits *= 2
-    return exact
+    return in_enough_bits(boltzmann_to, weight, size, alpha, weighted)
 
 
 def boltzmann_to(
