@@ -125,12 +125,13 @@ def boltzmann(
     sharpness = call.parameter
     _, p = call.gradient("logmeanexp", alpha=sharpness)  # whose gradient is the softmax, for alpha = 0 too
     with np.errstate(all="ignore"):
-        x, y = np.where(p == 0, 0, call.a) / 2, np.where(p == 0, 0, call.v)  # halves, as differences may overflow
+        x = np.where(p == 0, 0, call.a) / 2  # halves, as differences may overflow
+        y, unit = call.scaled(p != 0)
         slope = np.where(p == 0, 0, _centred(x, 1.0, p, p * x) * sharpness * 2)  # alpha * c
         apart = np.where(p == 0, 0, _centred(y, 1.0, p, p * y))
         tilt = _sum(p * slope * apart) / _sum(p)
         mantissa, exponent = np.frexp(sharpness)
-        product = np.ldexp((apart * (2 + slope) - tilt) * p * mantissa, exponent + call.scale)
+        product = np.ldexp((apart * (2 + slope) - tilt) * p * mantissa, exponent + unit)
         return call.result(product, _smooth(call.a, p) & np.isfinite(sharpness), p)
 
 
@@ -182,9 +183,7 @@ def pmean(
 class _Call:
     """The arguments, checked, as doubles whose last axis is the reduced one, and the way back to what the caller gets.
 
-    Elements that are left out are 1 in `a` and 0 in `v`, so that whatever they are does not spread. `v` is scaled by
-    a power of two, `scale`, that makes the largest of each output about 1: products neither over- nor underflow on
-    their way.
+    Elements that are left out are 1 in `a` and 0 in `v`, so that whatever they are does not spread.
     """
 
     def __init__(
@@ -224,10 +223,15 @@ class _Call:
             if start is not None:  # one more element, whose v is 0
                 self.a, self.v, self.there = _longer(self.a, start), _longer(self.v, 0.0), _longer(self.there, True)
                 self.b = None if self.b is None else _longer(self.b, 1.0)
-            if self.v.size:
-                largest = np.where(np.isfinite(self.v), np.abs(self.v), 0).max(-1, keepdims=True)
-                self.scale = np.frexp(largest)[1]
-                self.v = np.ldexp(self.v, -self.scale)
+
+    def scaled(self, counts: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """`v` where it counts, over a power of two, and its exponent.
+
+        The largest of each output is then about 1: products neither over- nor underflow on their way.
+        """
+        v = np.where(counts, self.v, 0)
+        exponent = np.frexp(np.where(np.isfinite(v), np.abs(v), 0).max(-1, keepdims=True))[1]
+        return np.ldexp(v, -exponent), exponent
 
     def _flat(self, x: NDArray[Any]) -> NDArray[Any]:
         return x.reshape(*self.rows, self.length)
@@ -304,9 +308,9 @@ def _of_shares(function: str, call: _Call) -> Any:
     alpha = call.parameter
     _, p = call.gradient(function, alpha=alpha)
     with np.errstate(all="ignore"):
-        v = np.where(p == 0, 0, call.v)
+        v, unit = call.scaled(p != 0)
         mantissa, exponent = np.frexp(alpha)
-        product = np.ldexp(_centred(v, 1.0, p, p * v) * p * mantissa, exponent + call.scale)
+        product = np.ldexp(_centred(v, 1.0, p, p * v) * p * mantissa, exponent + unit)
         return call.result(product, _smooth(call.a, p) & np.isfinite(alpha), p)
 
 
@@ -324,22 +328,22 @@ def _of_powers(function: str, call: _Call) -> Any:
     with np.errstate(all="ignore"):
         largest = np.finfo(np.float64).max
         g = np.clip(g, -largest, largest)  # one that overflows still has a sign
-        round_zero = (call.a == 0) & (power == 2) & call.there
-        v = np.where((g == 0) & ~round_zero, 0, call.v)
+        quadratic = (power == 2) & call.there
+        v, scale = call.scaled((g != 0) | quadratic)
         size, of_size = np.frexp(value)
         x, of_x = np.frexp(call.a)  # quotients of these neither over- nor underflow
         unit = np.where(g == 0, -2000, of_x).max(-1, keepdims=True)  # products are in that of the largest element
         ratio = np.ldexp(1 / size, unit - of_size)  # as N may be far from all of them, for small p
         parts = g * v
         own = np.where(g == 0, 0, np.ldexp(parts / x, unit - of_x))
-        if round_zero.any():  # there the norm is smooth, and r**(p - 2) is 1
-            own = np.where(round_zero, _weights(function, call) * v * ratio, own)
+        if quadratic.any():  # r**(p - 2) is 1, also where g is 0 or lacks digits, and the norm is smooth
+            own = np.where(quadratic, _weights(function, call) * v * ratio, own)
         shares = np.where(g == 0, 0, np.ldexp(g * x / size, of_x - of_size))
-        product = np.ldexp(_centred(own, g * ratio, shares, parts) * (power - 1), call.scale - unit)
+        product = np.ldexp(_centred(own, g * ratio, shares, parts) * (power - 1), scale - unit)
         curved = np.isfinite(value) & (value != 0) & np.isfinite(power) & (power != 1)
         if function == "pnorm":
             curved &= power != 0
-        return call.result(product, curved & ((g != 0) | round_zero), g)
+        return call.result(product, curved & ((g != 0) | quadratic), g)
 
 
 def _weights(function: str, call: _Call) -> Any:

@@ -239,6 +239,7 @@ LIMITS: dict[str, list[tuple[Any, Any, float, Any]]] = {
         ([1, 0], [NAN, 2], 1.0, [NAN, NAN]),
         ([0, 0], [1e308, -1e308], 1.0, [5e307, -5e307]),  # their difference overflows
         ([0, 0], [3, 3], 1.0, [0, 0]),
+        ([0, 0, -9e9], [2.0**-1000, 0, 1e300], 1.0, [2.0**-1002, -(2.0**-1002), 0]),  # v where nothing depends on it
         ([], [], 1.0, []),
     ],
     "logmeanexp": [
@@ -261,6 +262,8 @@ LIMITS: dict[str, list[tuple[Any, Any, float, Any]]] = {
         ([1, 0], [1, 2], NAN, [NAN, NAN]),
     ],
     "pnorm": [
+        ([2.0**600, 2.0**-600], [0, 1], 2.0, [0, 2.0**-600]),  # whose gradient vanishes
+        ([2.0**532, 2.0**-530], [0, 1], 2.0, [0, 2.0**-532]),  # or is subnormal
         ([3, -4], [1, 1], 1.0, [0, 0]),
         ([3, -4], [1, 1], 0.0, [0, 0]),
         ([3, -4], [1, 1], INF, [0, 0]),
