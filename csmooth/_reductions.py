@@ -499,6 +499,34 @@ def reduce(
             sign[unknown] = np.nan
 
 
+def map(
+    kernel: str,
+    into: _arrays.Operands,
+    parameter: float | NDArray[np.floating],
+    initial: float | np.floating | None,
+    results: NDArray[Any],
+    out: NDArray[Any] | None = None,
+    sign: NDArray[Any] | None = None,
+    slope: NDArray[Any] | None = None,
+) -> None:
+    """Runs a kernel that has a result for each element, and, if asked for, those of `reduce` and a slope."""
+    kernels.map(
+        kernel,
+        len(into.kept),
+        into.a,
+        into.weights,
+        into.where,
+        into.mask,
+        into.weights_mask,
+        parameter,
+        initial,
+        results,
+        out,
+        sign,
+        slope,
+    )
+
+
 def left_empty(into: _arrays.Operands, initial: float | np.floating | None) -> NDArray[np.bool_] | None:
     """For masked arrays, which outputs have every element masked or left out; else None.
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _plain
-from ._dispatch import kernels
+from . import _arrays, _plain, _reductions
 
 
 def softmax(
@@ -146,19 +145,5 @@ def _mapped(
     if into.plain:
         _plain.spread(function, into, sharpness, value.arranged)
     else:
-        kernels.map(
-            function,
-            len(into.kept),
-            into.a,
-            None,
-            into.where,
-            into.mask,
-            None,
-            sharpness,
-            None,
-            value.arranged,
-            None,
-            None,
-            None,
-        )
+        _reductions.map(function, into, sharpness, None, value.arranged)
     return value.result(np.ma.getmask(a))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _reductions
-from ._dispatch import kernels
 
 __all__ = ["boltzmann", "logmeanexp", "logsumexp", "mellowmax", "pmean", "pnorm"]
 
@@ -389,14 +388,9 @@ class _Call:
             _reductions.reduce(self.function, into, self.parameter, self.initial, self.value.array, sign)
             return
         close = self.function == "pnorm" and self.slope is not None
-        kernels.map(
+        _reductions.map(
             "pnorm_slope" if close else self.function,
-            len(into.kept),
-            into.a,
-            into.weights,
-            into.where,
-            into.mask,
-            into.weights_mask,
+            into,
             self.parameter,
             self.initial,
             self.gradient.arranged,
@@ -417,21 +411,7 @@ class _Call:
         unknown = np.isnan(self.value.array)
         if unknown.any():
             one = np.where(unknown, np.nan, one)
-        kernels.map(
-            "logsumexp",
-            len(into.kept),
-            into.a,
-            into.weights,
-            into.where,
-            into.mask,
-            into.weights_mask,
-            one if one.ndim else float(one),
-            None,
-            share,
-            None,
-            None,
-            None,
-        )
+        _reductions.map("logsumexp", into, one if one.ndim else float(one), None, share)
         share *= factor
         share += 0.0  # no -0.0
         np.copyto(self.gradient.arranged, share, where=self._along(infinite))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from csmooth import _dispatch, _reductions, _softmax, grad
+from csmooth import _dispatch, _reductions
 
 LEVELS = _dispatch.available()
 
@@ -20,8 +20,6 @@ def running(level: str) -> Iterator[None]:
     """Makes the public functions run the kernels of one level."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_reductions, "kernels", LEVELS[level])
-        patch.setattr(_softmax, "kernels", LEVELS[level])
-        patch.setattr(grad, "kernels", LEVELS[level])
         patch.setattr(_reductions, "_reduce_vector", LEVELS[level].reduce_vector)
         yield
 
