@@ -36,7 +36,9 @@ class Kernels(Protocol):
         sign: NDArray[np.floating] | None,
     ) -> None: ...
 
-    def reduce_vector(self, name: str, a: NDArray[Any], parameter: float) -> Any: ...
+    def reduce_vector(
+        self, name: str, a: Any, parameter: Any, axis: Any, b: Any, where: Any, out: Any, others: bool
+    ) -> Any: ...
 
     def map(
         self,

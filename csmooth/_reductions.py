@@ -107,11 +107,10 @@ def logsumexp(
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    plain = type(a) is np.ndarray and axis is None and b is None and where is True and out is None and initial is None
-    if plain and type(alpha) is float and alpha == 1.0 and not keepdims and not return_sign:
-        value = _reduce_vector("logsumexp", a, 1.0)
-        if value is not None:  # it lies in memory as one vector
-            return value
+    others = keepdims or return_sign or initial is not None
+    vector = _reduce_vector("logsumexp", a, alpha, axis, b, where, out, others)
+    if vector is not None:
+        return vector
     into = _arrays.operands("logsumexp", a, axis, b, where)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial, into)
@@ -202,6 +201,9 @@ def logmeanexp(
     >>> logmeanexp([[1, 2, 4], [0, np.inf, 0]], alpha=[[np.inf], [-1]], axis=1)
     array([4.        , 0.40546511])
     """
+    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, where, out, keepdims)
+    if vector is not None:
+        return vector
     into = _arrays.operands("logmeanexp", a, axis, b, where)
     _arrays.require_elements("logmeanexp", into)
     sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
@@ -276,9 +278,9 @@ def boltzmann(
     :math:`\sum_i |a_i p_i (1 + α (a_i - B))| / |B|`, or :math:`\sum_i |a_i| p_i / |B|` if that is larger, with the
     softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Each block of elements is summed
     about a centre of its own, so that 1e8 ± 1 keep their digits. Without weights
-    :math:`\min a \le B \le \max a` holds in floating point. Sums overflow where elements exceed 1e308 divided by their
-    number; elements whose exponentials are less than 1e-307 of the largest count for nothing, and weights below 1e-290
-    lose digits.
+    :math:`\min a \le B \le \max a` holds in floating point. Elements whose exponentials are less than 1e-325 of the
+    largest count for nothing, and weights below 1e-290 lose digits. For :math:`|α|` below 1e-271, sums overflow where
+    elements exceed 1e308 divided by their number, as those of :func:`numpy.mean` do, unless the maximum is as large.
 
     References
     ----------
@@ -293,6 +295,9 @@ def boltzmann(
     >>> boltzmann([[0, 1000], [2, 3]], alpha=[[0], [2]], axis=1)
     array([500.        ,   2.88079708])
     """
+    vector = _reduce_vector("boltzmann", a, alpha, axis, b, where, out, keepdims)
+    if vector is not None:
+        return vector
     into = _arrays.operands("boltzmann", a, axis, b, where)
     _arrays.require_elements("boltzmann", into)
     sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
@@ -374,6 +379,9 @@ def pnorm(
     >>> pnorm([1e200, 1e200], 3)
     np.float64(1.2599210498948731e+200)
     """
+    vector = _reduce_vector("pnorm", a, p, axis, b, where, out, keepdims)
+    if vector is not None:
+        return vector
     into = _arrays.operands("pnorm", a, axis, b, where)
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     value = _arrays.Output("pnorm", into, keepdims, out, power)
@@ -459,6 +467,9 @@ def pmean(
     >>> pmean([[1, 2], [4, 4]], p=[[-1], [2]], axis=1)
     array([1.33333333, 4.        ])
     """
+    vector = _reduce_vector("pmean", a, p, axis, b, where, out, keepdims)
+    if vector is not None:
+        return vector
     into = _arrays.operands("pmean", a, axis, b, where)
     _arrays.require_elements("pmean", into)
     power = _arrays.parameter("pmean", "p", p, into, zero=True)

@@ -221,7 +221,8 @@ def units(got: Any, exact: Exact, dtype: Any = np.float64) -> float:
     nearest = info.dtype.type(float(exact.value))
     if not (np.isfinite(got) and np.isfinite(nearest)):
         return 0.0 if same_bits(np.asarray(got, dtype), np.asarray(nearest)) else np.inf
-    ulp = np.spacing(min(abs(nearest), np.nextafter(info.max, info.dtype.type(0))))  # that of the largest overflows
+    with np.errstate(under="ignore"):  # the spacing of subnormal numbers; that of the largest overflows
+        ulp = np.spacing(min(abs(nearest), np.nextafter(info.max, info.dtype.type(0))))
     with mp.workprec(200):
         return float(abs(mpf(float(got)) - exact.value) / mpf(float(ulp)) / max(1, exact.condition))
 

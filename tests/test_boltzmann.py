@@ -34,6 +34,7 @@ RIGHT: list[tuple[Any, dict[str, Any], float]] = [
     ([0, 1], {"alpha": -1}, 0.2689414213699951),
     ([0, -40], {}, -1.6993417021166355e-16),  # -40 / (1 + exp(40))
     ([0, -700], {}, -6.90177358063184e-302),
+    ([0, -730], {}, -6.735208906e-315),
     ([3, 3, 2], {"alpha": 30}, 2.9999999999999534),
     (range(10), {}, 8.418477313040771),
     (range(10), {"b": range(10, 0, -1)}, 7.839204441063082),
@@ -46,6 +47,7 @@ RIGHT: list[tuple[Any, dict[str, Any], float]] = [
     ([3, 7], {"b": [1e-300, 3e-300]}, 6.975727337919532),
     ([1, 2, 4], {"alpha": 1e-12}, 2.3333333333348889),
     ([1e300, 1.5e300], {"alpha": 1e-300}, 1.3112296656009274e300),
+    ([-1e300, -1e300, 0], {"alpha": 1e-303}, -6.6644440741975826e299),
     ([0, -1e-300], {"alpha": 1e300}, -2.6894142136999512e-301),
     ([1, 50, 3], {"where": [True, False, True]}, 2.7615941559557649),
 ]
@@ -543,3 +545,14 @@ def test_rows_after_one_whose_last_block_is_short(n: int) -> None:
     a = np.zeros((3, n))
     a[1, 0] = a[2, 40 % n] = 1000
     assert boltzmann(a, axis=1).tolist() == [0, 1000, 1000]
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, 600])
+@pytest.mark.parametrize("value", [1.7e308, -1.7e308, 1e300, -1e300])
+def test_moments_do_not_overflow(value: float, n: int) -> None:
+    for alpha in (1.0, -1.0, 1e-308, 0.0):
+        a = np.full(n, value)
+        assert boltzmann(a, alpha) == boltzmann(np.append(a, [-np.copysign(INF, alpha)] * bool(alpha)), alpha) == value
+        # What is smaller comes first, and its sums are moved
+        small = np.concatenate([np.ones(300), a]) if value * alpha > 1e9 else a
+        assert boltzmann(small, alpha) == boltzmann(np.stack([small, small], 1), alpha, axis=0)[1] == value

@@ -26,7 +26,6 @@ cdef extern from "_vector.h":
     vector vfms1(vector, vector, vector) noexcept nogil
     vector vmax(vector, vector) noexcept nogil
     vector vmin(vector, vector) noexcept nogil
-    vector vnearest(vector, vector) noexcept nogil
     vmask vequal(vector, vector) noexcept nogil
     vmask vless(vector, vector) noexcept nogil
     vector vadd_where(vmask, vector a, vector b) noexcept nogil
@@ -44,6 +43,7 @@ cdef extern from "_vector.h":
     vector vlookup(const double* table, vector k) noexcept nogil
     double fold_add(const vector*) noexcept nogil
     double fold_max(const vector*) noexcept nogil
+    double fold_min(const vector*) noexcept nogil
     double fold_closely(const vector*, double* error, bint all_steps) noexcept nogil
     double vfirst(vector) noexcept nogil
     void prefetch_near(const void*) noexcept nogil
@@ -226,14 +226,10 @@ cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector
 
 
 cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled,
-                                bint factor, vector excess) noexcept nogil:
-    """As exp2_terms, but in one piece: 0.7 units of 2**-53.  Without the factor the table needs its residue.
-
-    Then it is 0 where the exponent is -1023, as entry 0 of the table has no bit below its own. With the factor it
-    is multiplied by 1 + excess, which may be 2**-50 at most.
-    """
+                                vector excess) noexcept nogil:
+    """As exp2_terms, but in one piece: 0.7 units of 2**-53; times 1 + excess, which may be 2**-50 at most."""
     cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), q
-    cdef vector power = vlookup(TERM_TABLE, k) if factor else vlookup(EXP2_TABLE, k)
+    cdef vector power = vlookup(TERM_TABLE, k)
     if scaled:
         f = vfma(x, scale_error, f)
     q = vfma(vset(HIGHEST), f, vset(0.0013333781576784281))
@@ -241,9 +237,7 @@ cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vect
     q = vfma(q, f, vset(0.0555041086566393))
     q = vfma(q, f, vset(0.24022650695910075))
     q = vfma(q, f, vset(0.6931471805599457))
-    if factor:
-        return vfma(power, vfma(f, q, excess), power)
-    return vfma(power, vfma(f, q, vpick(EXP2_RESIDUE, k)), power)
+    return vfma(power, vfma(f, q, excess), power)
 
 
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:

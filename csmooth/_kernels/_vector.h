@@ -3,7 +3,7 @@
  * Every operation is one IEEE operation per element, so a kernel written with them gives the same bits at every
  * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
  * (nearly) once everywhere, and vfms1() is a*b - c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with
- * vmin(). vnearest(a, b) is minus the smaller absolute value, for b <= 0, or b where a is NaN. vload_part() reads the
+ * vmin(). vload_part() reads the
  * first `count` elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and
  * columns of WIDTH vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even
  * places, and one of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
@@ -55,7 +55,6 @@ INLINE vector vsqrt(vector a) { return _mm512_sqrt_pd(a); }
 INLINE vector vabs(vector a) { return _mm512_abs_pd(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vector vfma1(vector a, vector b, vector c) { return _mm512_fmadd_pd(a, b, c); }
-INLINE vector vnearest(vector a, vector b) { return _mm512_range_pd(a, b, 0xe); }
 INLINE vector vfms1(vector a, vector b, vector c) { return _mm512_fmsub_pd(a, b, c); }
 INLINE vector vmax(vector a, vector b) { return _mm512_max_pd(a, b); }
 INLINE vector vmin(vector a, vector b) { return _mm512_min_pd(a, b); }
@@ -118,6 +117,8 @@ INLINE void vtranspose(vector *a, int count) {
 #define _mm_fold_add _mm_add_pd
 #define _mm256_fold_max _mm256_max_pd
 #define _mm_fold_max _mm_max_pd
+#define _mm256_fold_min _mm256_min_pd
+#define _mm_fold_min _mm_min_pd
 
 typedef __m512 svector;
 typedef __mmask16 smask;
@@ -213,6 +214,7 @@ INLINE void vtranspose(vector *a, int count) {
     }
 #define _mm_fold_add _mm_add_pd
 #define _mm_fold_max _mm_max_pd
+#define _mm_fold_min _mm_min_pd
 
 typedef __m256 svector;
 typedef __m256 smask;
@@ -394,16 +396,13 @@ INLINE void swiden(svector a, vector *to) { to[0] = a.a; to[1] = a.b; }
 /* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to its bits. */
 INLINE vector vlookup(const double *table, vector k) { return viadd(vpick(table, k), vshl(k, 48)); }
 
-#if !defined(__AVX512F__) || !defined(__AVX512DQ__)
-INLINE vector vnearest(vector a, vector b) { return vmax(vior(a, vset(-0.0)), b); }
-#endif
-
 /* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
 enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };
 
 #ifdef FOLD
 FOLD(fold_add, vadd)
 FOLD(fold_max, vmax)
+FOLD(fold_min, vmin)
 #else
 INLINE double fold_add(const vector *a) {
     double lane[LANES];
@@ -419,6 +418,14 @@ INLINE double fold_max(const vector *a) {
     for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
     for (half = LANES / 2; half; half /= 2)
         for (j = 0; j < half; j++) lane[j] = lane[j] > lane[j + half] ? lane[j] : lane[j + half];
+    return lane[0];
+}
+INLINE double fold_min(const vector *a) {
+    double lane[LANES];
+    int half, j;
+    for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
+    for (half = LANES / 2; half; half /= 2)
+        for (j = 0; j < half; j++) lane[j] = lane[j] < lane[j + half] ? lane[j] : lane[j + half];
     return lane[0];
 }
 #endif

@@ -178,11 +178,16 @@ cdef map_arrays(const Mapping* m, int outer_dims, cnp.ndarray a, weights, where,
 
 
 cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
-    """The reduction of all elements as a scalar; None unless they are native floats that lie side by side."""
+    """The reduction of all elements as a scalar; None unless there are some, native floats that lie side by side, and
+    the parameter is positive and not tiny."""
     cdef Problem p
     cdef int operand, type_number = cnp.PyArray_TYPE(a)
     cdef double value                       # or a float, in its first bytes
     if (type_number != cnp.NPY_DOUBLE and type_number != cnp.NPY_FLOAT) or not cnp.PyArray_ISCARRAY_RO(a):
+        return None
+    if cnp.PyArray_SIZE(a) == 0 or not parameter >= reduction.smallest_parameter or parameter == 0:
+        return None
+    if type_number != cnp.NPY_DOUBLE and not parameter >= reduction.counts_below:       # packed, with weights
         return None
     p.reduction = reduction
     p.outer.count = 0
@@ -198,8 +203,6 @@ cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
     p.weighted = p.has_initial = False
     p.by_rows = p.length > LANES
     p.single = sums_singles(&p)
-    if not parameter >= reduction.counts_below:
-        return None
     if p.length > BLOCK:                    # releasing the lock pays
         with nogil:
             reduce_all(&p)

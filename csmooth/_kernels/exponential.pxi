@@ -14,9 +14,10 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
 (b) The exponent is an integer, so moving the reference multiplies by a power of two, exactly.
 (c) Where abs(x * scale) >= 2**46 a double cannot hold x * scale to 1/16.  There the offset is the maximum and
     the exponent 0.  Moving the offset rounds, harmlessly: next to such x, terms change by that when x is rounded.
-(d) A block's moment is taken about its centre, the element nearest to 0: so it loses no digits where elements are
-    alike, and differences from it are exact. In the state it is about 0; the second double sees to that. At most LANES
-    elements, and all for gradients, have their moment about 0 at once, as the sum of two doubles.
+(d) A block's moment is taken about its centre, the element nearest to 0, unless their signs differ: so it loses no
+    digits where elements are alike, and differences from it are exact. In the state it is about 0; the second double
+    sees to that. At most LANES elements, and all for gradients, have their moment about 0 at once, as the sum of two
+    doubles. With moments terms carry FACTOR * 2**(MOMENT_BIAS - lowered), so that moments do not overflow.
 (e) Near 0, where abs(x * scale) <= 0.49, exp(alpha * x) is 1 + alpha * x + curve. The weights of these elements are
     summed, and their lines, weight * x, about a centre as in (d), which are all that counts if alpha is tiny. Far
     elements have only a curve, their exponential. So the rounding errors of curves are small beside alpha * x, and the
@@ -28,19 +29,27 @@ cdef extern from *:
     #define CLOSE_START 4.113761393303015e+62   /* 2**208 */
     #define LARGEST_PRODUCT 70368744177664.0   /* 2**46 */
     #define LARGEST_SCALE 8.98846567431158e307   /* 2**1023 */
-    #define LOWEST (-LARGEST_SCALE)   /* stands for -inf where differences and products are taken */
     #define FEW_START 64.0
+    #define FEW_START_OF_MOMENTS 7.378697629483821e19   /* 2**66 */
     #define FEW_START_BIASED 1.0284403483257538e62   /* 2**206 */
+    #define LARGE_ELEMENT 8.452712498170644e270   /* 2**900 */
+    #define SMALL_SCALE 1.1830521861667747e-271   /* 2**-900 */
     #define SMALLEST_ALPHA 1.0261342003245941e-289   /* 2**-960: EXPONENT_MIN / scale must not overflow */
     """
-    double CLOSE_START, LARGEST_PRODUCT, LARGEST_SCALE, LOWEST, FEW_START, FEW_START_BIASED, SMALLEST_ALPHA
+    double CLOSE_START, LARGEST_PRODUCT, LARGEST_SCALE, FEW_START, FEW_START_BIASED, FEW_START_OF_MOMENTS
+    double LARGE_ELEMENT, SMALL_SCALE, SMALLEST_ALPHA
+
+cdef enum:
+    # With moments: enough for means as small as the least double
+    MOMENT_BIAS = 60
+    LOWERED = 64                # below 1, for the largest elements, of which up to 2**53 may be summed
 
 cdef struct State:
     vector maximum, offset, exponent, sum, sum_error, side, side_error
 
 cdef struct MeanState:
     State state
-    vector opposite             # the largest -x
+    vector minimum              # the least x
     vector line, line_error, near, near_error, far, far_error
 
 cdef enum:
@@ -65,6 +74,7 @@ cdef struct Reference:
     vector maximum, offset, scale, scale_error, shift, low
     vector gone              # with weights, what lies below counts for nothing: low, or -inf where the scale is 0
     vector centre            # of moments, or of lines
+    vector flat              # with moments, every term where the scale is 0, a power of two
     vector near              # as in the parameters; -1 if there is an offset, below which all near elements vanish
     vector one               # what exp(0) is relative to the reference, if any element is near
 
@@ -88,6 +98,8 @@ cdef enum:
     CLOSE = 512         # sums keep what rounding leaves, as softmax (whose weights are 0 or 1) and gradients need
     WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
     PAIRS = 4096        # two elements without weights, of which one is the maximum
+    CENTRED = 8192      # the centre of moments may differ from 0
+    CLAMPED = 16384     # with moments, elements may lie so low that they count for nothing, or the scale be 0
 
 
 cdef inline State empty_state() noexcept nogil:
@@ -97,7 +109,14 @@ cdef inline State empty_state() noexcept nogil:
     return s
 
 
-cdef inline State state_at(vector maximum, const Parameters* p) noexcept nogil:
+cdef inline vector lowered(vector maximum, const Parameters* p) noexcept nogil:
+    """What exponents are larger by, with moments: elements from LARGE_ELEMENT on can only count if the maximum or, as
+    long as their mean does not overflow, the scale says so."""
+    cdef vector by = vselect(vless(p.scale, vset(SMALL_SCALE)), vset(MOMENT_BIAS), vset(0.0))
+    return vselect(vless(vabs(maximum), vset(LARGE_ELEMENT)), by, vset(MOMENT_BIAS + LOWERED))
+
+
+cdef inline State state_at(vector maximum, const Parameters* p, bint moments) noexcept nogil:
     """The empty state with the reference that suits this maximum."""
     cdef State s = empty_state()
     cdef vector t = vmul(maximum, p.scale)
@@ -109,13 +128,18 @@ cdef inline State state_at(vector maximum, const Parameters* p) noexcept nogil:
         # The offset stays finite, as terms below +inf must not become NaN; below -inf there are none.
         maximum = vselect(vless(maximum, vset(DOUBLE_MAX)), maximum, vset(DOUBLE_MAX))
         s.offset = vselect(near, s.offset, vselect(vequal(maximum, vset(-INFINITY)), s.offset, maximum))
+    if moments:
+        s.exponent = vadd(s.exponent, lowered(maximum, p))
     return s
 
 
-cdef inline vector rescaling(const State* s, const State* t, const Parameters* p) noexcept nogil:
+cdef inline vector rescaling(const State* s, const State* t, const Parameters* p, bint moments) noexcept nogil:
     """2 to the distance from t's reference down to s's; 1 if s lies higher, as then s is empty."""
-    cdef vector zero = vset(0.0), down
+    cdef vector zero = vset(0.0), down, up
     down = vfma(vsub(s.offset, t.offset), p.scale, vsub(s.exponent, t.exponent))
+    if moments:                         # or only lowered by more
+        up = vselect(vless(zero, down), vmin(down, vset(MOMENT_BIAS + LOWERED)), zero)
+        return vdiv(exp2_down(vselect(vless(down, zero), down, zero)), exp2_down(vsub(zero, up)))
     return exp2_down(vselect(vless(down, zero), down, zero))
 
 
@@ -127,8 +151,9 @@ cdef inline vector one_of(const State* s) noexcept nogil:
 
 cdef inline Reference reference_of(const State* s, const Parameters* p, int minded) noexcept nogil:
     cdef bint biased = not minded & (MOMENTS | MEANS)
-    cdef int bias = BIAS if biased else 0
-    cdef int least = EXPONENT_MIN if biased else -1023      # where terms are less than any double, or 0
+    cdef int bias = BIAS if biased else MOMENT_BIAS if minded & MOMENTS else 0
+    # Where terms are less than any double, or all but, or 0
+    cdef int least = EXPONENT_MIN if biased else -1021 - MOMENT_BIAS if minded & MOMENTS else -1023
     cdef vector low
     cdef Reference r
     r.maximum = s.maximum
@@ -137,12 +162,12 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.scale_error = p.scale_error
     r.shift = vsub(vset(ROUND_16TH + bias), s.exponent)
     r.low = vset(-DOUBLE_MAX)
-    if minded & MOMENTS:                # unless all lie below
-        r.low = vselect(vless(s.maximum, vset(LOWEST)), r.low, vset(LOWEST))
     low = vmul(vadd(s.exponent, vset(least)), p.unscale)
     r.low = low if biased and not minded & (SCALED | SHIFTED) else vmax(low, r.low)       # where nothing overflows
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
-    r.near = r.one = vset(0.0)
+    r.near = r.one = r.flat = vset(0.0)
+    if minded & MOMENTS:
+        r.flat = exp2_down(vsub(vset(MOMENT_BIAS), s.exponent))
     if minded & MEANS:
         r.near = vselect(vequal(p.scale, vset(0.0)), p.near, vselect(vequal(s.offset, vset(0.0)), p.near, vset(-1.0)))
         r.one = one_of(s)
@@ -159,10 +184,10 @@ cdef void raise_to(State* s, vector maximum, const Parameters* p, bint moments) 
     """Gives a state the larger of the two maxima; the old one, with its ties, joins the sum."""
     cdef vmask up = vless(s.maximum, maximum)
     cdef vector factor, zero = vset(0.0)
-    cdef State t = state_at(vselect(up, maximum, s.maximum), p)
+    cdef State t = state_at(vselect(up, maximum, s.maximum), p, moments)
     t.exponent = vselect(up, t.exponent, s.exponent)
     t.offset = vselect(up, t.offset, s.offset)
-    factor = rescaling(s, &t, p)
+    factor = rescaling(s, &t, p, moments)
     t.sum = vmul(s.sum, factor)
     t.sum_error = vmul(s.sum_error, factor)
     if moments:
@@ -195,9 +220,9 @@ cdef inline State* state(State* s, Py_ssize_t j, int minded) noexcept nogil:
 
 cdef inline void start(State* s, vector maximum, const Parameters* p, int minded) noexcept nogil:
     cdef MeanState* m = <MeanState*>s
-    s[0] = state_at(maximum, p)
+    s[0] = state_at(maximum, p, minded & MOMENTS)
     if minded & MEANS:
-        m.opposite = vset(-INFINITY)
+        m.minimum = vset(INFINITY)
         m.line = m.line_error = m.near = m.near_error = m.far = m.far_error = vset(0.0)
 
 
@@ -205,7 +230,7 @@ cdef inline void merge(State* s, const State* t, const Parameters* p, bint momen
     cdef vector factor, zero = vset(0.0)
     cdef vmask tie
     raise_to(s, t.maximum, p, moments)
-    factor = rescaling(t, s, p)
+    factor = rescaling(t, s, p, moments)
     tie = vequal(s.maximum, t.maximum)
     add_to(&s.sum, &s.sum_error, vmul(t.sum, factor))
     s.sum_error = vfma(t.sum_error, factor, s.sum_error)
@@ -270,7 +295,7 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     """
     cdef vector power, f, q, product, total, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
-    cdef vector t = vmax(r.low, distance)
+    cdef vector t = distance if minded & MOMENTS and not minded & CLAMPED else vmax(r.low, distance)
     cdef vmask tie
     if minded & MEANS:
         add_mean(x, weight, r, means, step, minded)
@@ -278,23 +303,21 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     if minded & MOMENTS:
         if minded & SHIFTED:            # the maximum may be infinite
             t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
-        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, False, vset(0.0))
+        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, vset(0.0))
+        if minded & CLAMPED:
+            power = vselect(vless(distance, r.gone), vset(0.0), vselect(vequal(r.scale, vset(0.0)), r.flat, power))
         if minded & WEIGHTED:
-            power = vmul(vselect(vless(distance, r.gone), vset(0.0), power), vload(weight))
-        if minded & SHIFTED:
-            t = vselect(vless(vset(-INFINITY), x), x, vset(LOWEST))
-        if minded & SCALED:             # nothing vanishes where the scale is 0
-            t = vselect(vequal(r.scale, vset(0.0)), x, t)
-        if minded & WEIGHTED:
-            t = vselect(vequal(power, vset(0.0)), vset(0.0), t)
+            power = vmul(power, vload(weight))
+        if minded & CLAMPED:
+            x = vselect(vequal(power, vset(0.0)), r.centre, x)
         if minded & CLOSE:
-            product = vmul(power, t)
+            product = vmul(power, x)
             add_to(sums, smalls, power)
             add_to(sides, means, product)
-            means[0] = vadd(means[0], vfma1(power, t, vsub(vset(0.0), product)))
+            means[0] = vadd(means[0], vfma1(power, x, vsub(vset(0.0), product)))
             return
         sums[0] = vadd(sums[0], power)
-        sides[0] = vfma(power, vsub(t, r.centre), sides[0])
+        sides[0] = vfma(power, vsub(x, r.centre) if minded & CENTRED else x, sides[0])
         return
     power = exp2_terms(t, r.scale, r.scale_error, r.shift, minded & SCALED, &f, &q)
     if minded & WEIGHTED:               # which must not enlarge what counts for nothing
@@ -342,27 +365,27 @@ cdef inline void add_sums(State* s, vector total, vector total_error, vector sid
         s.side_error = vadd(s.side_error, side_error)
 
 
-cdef inline vector centre_of(vector maximum, vector nearest) noexcept nogil:
-    """The element nearest to 0, of which `nearest` is minus the absolute value; 0 if all are infinite.
-
-    It is cut to 11 bits, so that differences are as small, nearly, and exact: multiples of an element's last bit, less
-    than the element, of the same sign and less than 2**42 times the centre.
-    """
-    cdef vector centre = vselect(vless(maximum, vset(0.0)), nearest, vsub(vset(0.0), nearest))
-    return vselect(vless(vset(-INFINITY), nearest), vshl(vshr(centre, 42), 42), vset(0.0))
+cdef inline bint any_clamped(vector minimum, vector low, const Parameters* p) noexcept nogil:
+    return vany(vless(minimum, low)) or vany(vequal(p.scale, vset(0.0)))
 
 
-cdef inline vector centre_of_line(vector near, vector maximum, vector opposite) noexcept nogil:
-    """The element nearest to 0; 0 if some are positive and some negative, or not all are near."""
-    cdef vector zero = vset(0.0), centre = vselect(vless(opposite, zero), vsub(zero, opposite), zero)
+cdef inline vector centre_of(vector maximum, vector minimum) noexcept nogil:
+    """The element nearest to 0; 0 if some are positive and some negative, or it is infinite."""
+    cdef vector zero = vset(0.0), centre = vselect(vless(zero, minimum), minimum, zero)
     centre = vselect(vless(maximum, zero), maximum, centre)
-    centre = vselect(vless(vmax(maximum, opposite), near), centre, zero)
-    return vselect(vless(vabs(centre), near), centre, zero)
+    return vselect(vless(vabs(centre), vset(INFINITY)), centre, zero)
 
 
-cdef inline vector other_extreme(vector x, vector so_far, int minded) noexcept nogil:
-    """What is largest at the element nearest to 0, or at the least."""
-    return vmax(vsub(vset(0.0), x), so_far) if minded & MEANS else vnearest(x, so_far)
+cdef inline vector centre_of_moment(vector maximum, vector minimum) noexcept nogil:
+    """Cut to 11 bits, so that differences are as small, nearly, and exact: multiples of an element's last bit, less
+    than the element, of the same sign and less than 2**42 times the centre."""
+    return vshl(vshr(centre_of(maximum, minimum), 42), 42)
+
+
+cdef inline vector centre_of_line(vector near, vector maximum, vector minimum) noexcept nogil:
+    """0 unless all are near."""
+    cdef vector size = vmax(maximum, vsub(vset(0.0), minimum))
+    return vselect(vless(size, near), centre_of(maximum, minimum), vset(0.0))
 
 
 cdef inline void set_tail_weights(double* weights, Py_ssize_t length) noexcept nogil:
@@ -371,11 +394,13 @@ cdef inline void set_tail_weights(double* weights, Py_ssize_t length) noexcept n
         weights[i] = i < length
 
 
-cdef inline Few no_few(const Parameters* p, int minded) noexcept nogil:
+cdef inline Few no_few(vector maximum, const Parameters* p, int minded) noexcept nogil:
     """Starts above what LANES terms are together, unless weights are given; those that leave elements out are 1."""
     cdef Few few
     cdef Py_ssize_t i
-    few.start = vset(FEW_START if minded & MOMENTS else FEW_START_BIASED)
+    few.start = vset(FEW_START_OF_MOMENTS if minded & MOMENTS else FEW_START_BIASED)
+    if minded & MOMENTS and minded & (SHIFTED | SCALED):
+        few.start = vmul(few.start, exp2_down(vsub(vset(0.0), lowered(maximum, p))))
     if minded & WEIGHTED and p.weighted:
         few.start = vset(0.0)
     few.sum = few.start
@@ -452,16 +477,33 @@ cdef inline void add_few(State* s, const Few* few, Py_ssize_t count, const Refer
 
 cdef inline void scan_row(vector* top, const double* x, const double* weights, Py_ssize_t rows,
                           int minded) noexcept nogil:
-    cdef vector other
-    cdef Py_ssize_t i, j
+    """Raises `top` to the maxima, and lowers what follows it to the minima, without absent elements."""
+    cdef vector least
+    cdef Py_ssize_t i, j, k
     for i in range(rows):
         for j in range(VECTORS):
-            top[j] = vmax(vload(x + LANES*i + WIDTH*j), top[j])
+            k = LANES*i + WIDTH*j
+            top[j] = vmax(vload(x + k), top[j])
             if minded & (MOMENTS | MEANS):
-                other = other_extreme(vload(x + LANES*i + WIDTH*j), top[VECTORS + j], minded)
-                if minded & MEANS and weights != NULL:      # absent elements are neutral, and the least
-                    other = vselect(vequal(vload(weights + LANES*i + WIDTH*j), vset(0.0)), top[VECTORS + j], other)
-                top[VECTORS + j] = other
+                least = vmin(vload(x + k), top[VECTORS + j])
+                if weights != NULL:
+                    least = vselect(vequal(vload(weights + k), vset(0.0)), top[VECTORS + j], least)
+                top[VECTORS + j] = least
+
+
+cdef double least_that_counts(const Block* a, Py_ssize_t start, Py_ssize_t rows, const double* tail,
+                              double low) noexcept nogil:
+    """The least element of a block that is not below `low`; inf if there is none."""
+    cdef vector least[VECTORS]
+    cdef const double* x
+    cdef vector lowest = vset(low)
+    cdef Py_ssize_t i, j
+    for j in range(VECTORS):
+        least[j] = vset(INFINITY)
+        for i in range(rows + (tail != NULL)):
+            x = a.x + LANES*(start + i) if i < rows else tail
+            least[j] = vselect(vless(vload(x + WIDTH*j), lowest), least[j], vmin(vload(x + WIDTH*j), least[j]))
+    return fold_min(least)
 
 
 cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
@@ -495,7 +537,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for j in range(VECTORS):
             sums[j] = smalls[j] = sides[j] = means[j] = vset(0.0)
             add_term(vload((x if tail == NULL else tail) + WIDTH*j), w + WIDTH*j, &r, &sums[j], &smalls[j], &sides[j],
-                     &means[j], VECTORS, minded | CLOSE)
+                     &means[j], VECTORS, minded | CLOSE | (CLAMPED if tail != NULL else 0))
         add_few_lanes(s, p, sums, smalls, sides, means, count, &r, minded | CLOSE)
         return
     for j in range(VECTORS):
@@ -510,7 +552,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                 top[j] = vmax(vload(ahead + k), top[j])
                 if minded & MEANS:
                     prefetch_near(ahead + 2*BLOCK + k)      # helps loops as long as this one, and hinders others
-                top[VECTORS + j] = other_extreme(vload(ahead + k), top[VECTORS + j], minded)
+                top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
             if i < rows_ahead and not minded & (MOMENTS | MEANS):
@@ -521,7 +563,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             set_tail_weights(tail_weights, a.tail_length)
         for j in range(VECTORS):
             add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
-                     VECTORS, (minded & ~WEIGHTED) | PADDED)
+                     VECTORS, (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
     if few:
         add_few_lanes(s, p, sums, smalls, sides, means if means_summed(minded) else NULL, count, &r, minded)
         return
@@ -558,7 +600,7 @@ cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const
     cdef double side[LANES]
     cdef double lanes[MEANS_SUMMED * LANES]
     cdef vector mean[MEANS_SUMMED]
-    cdef Few few = no_few(p, minded)
+    cdef Few few = no_few(s.maximum, p, minded)
     cdef Py_ssize_t i, j
     for j in range(VECTORS):
         vstore(sum + WIDTH*j, sums[j])
@@ -577,36 +619,37 @@ cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const
 
 cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
                       const double* tail, vector centre, const double* ahead, Py_ssize_t rows_ahead, vector* top,
-                      int minded) noexcept nogil:
+                      bint clamped, int minded) noexcept nogil:
     """As add_row, for what is less common: weights, references with an offset, alpha other than 1."""
     if a.weights != NULL and minded & MEANS and p.weighted:
         minded |= SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS
         add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
     elif a.weights != NULL:
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SHIFTED | SCALED | WEIGHTED)
-    elif vfirst(s.offset) != 0:
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SHIFTED | SCALED)
+        minded |= SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
+    elif vfirst(s.offset) != 0 or clamped:
+        minded |= SHIFTED | SCALED | CENTRED | CLAMPED
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
     else:
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SCALED)
+        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SCALED | CENTRED)
 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                                  int minded) noexcept nogil:
     """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, or MEANS."""
     cdef MeanState* m = <MeanState*>s
-    cdef vector top[2 * VECTORS]     # the largest elements, and the other extremes
+    cdef vector top[2 * VECTORS]     # the largest elements, and the least
     cdef double tail_weights[LANES]
     cdef const double* tail = NULL
-    cdef double other
     cdef vector centre = vset(0.0)
-    cdef double maximum
+    cdef double maximum, minimum, low
     cdef const double* ahead
     cdef Py_ssize_t done = 0, rows, rows_ahead, left, j
-    cdef bint last = False
+    cdef bint last = False, clamped = False
     for j in range(VECTORS):
         top[j] = vset(extremes[0]) if a.scanned else vset(-INFINITY)
         if minded & (MOMENTS | MEANS):
-            top[VECTORS + j] = vset(extremes[1]) if a.scanned else vset(-INFINITY)
+            top[VECTORS + j] = vset(extremes[1]) if a.scanned else vset(INFINITY)
     if not a.scanned:
         scan_row(top, a.x, a.weights, min(BLOCK_ROWS, a.rows), minded)
     while not last:
@@ -615,32 +658,38 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
         last = left < BLOCK_ROWS or (left == BLOCK_ROWS and a.tail == NULL)
         if last and a.tail != NULL:
             tail = a.tail
-            if minded & MEANS:
+            if minded & (MOMENTS | MEANS):
                 set_tail_weights(tail_weights, a.tail_length)
             scan_row(top, tail, tail_weights, 1, minded)
         maximum = fold_max(top)
         if minded & (MOMENTS | MEANS):
-            other = fold_max(top + VECTORS)
-        if minded & MOMENTS:
-            centre = centre_of(vset(maximum), vset(other))
-        if minded & MEANS:
-            centre = centre_of_line(p.near, vset(maximum), vset(other))
+            minimum = fold_min(top + VECTORS)
         for j in range(VECTORS):
-            top[j] = top[VECTORS + j] = vset(-INFINITY)
+            top[j] = vset(-INFINITY)
+            top[VECTORS + j] = vset(INFINITY)
         if first:
             start(s, vset(maximum), p, minded)
             first = False
         elif maximum > vfirst(s.maximum):
             raise_to(s, vset(maximum), p, not minded & TIES)
         if minded & MEANS:
-            m.opposite = vmax(vset(other), m.opposite)
+            centre = centre_of_line(p.near, vset(maximum), vset(minimum))
+            m.minimum = vmin(vset(minimum), m.minimum)
+        if minded & MOMENTS:
+            low = vfirst(reference_of(s, p, minded).low)
+            clamped = any_clamped(vset(minimum), vset(low), p)
+            if clamped:
+                minimum = least_that_counts(a, done, rows, tail, low)
+            centre = centre_of_moment(vset(maximum), vset(minimum))
         ahead = a.x + LANES*(done + rows)
         rows_ahead = min(BLOCK_ROWS, left - rows)
         if last and a.ahead != NULL:
             ahead = a.ahead
             rows_ahead = BLOCK_ROWS
-        if a.weights != NULL or p.scaled or vfirst(s.offset) != 0:
-            add_any_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded)
+        if a.weights != NULL or p.scaled or vfirst(s.offset) != 0 or clamped:
+            add_any_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, clamped, minded)
+        elif minded & MOMENTS and vfirst(centre) != 0:
+            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded | CENTRED)
         elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
             add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded)
         else:
@@ -651,25 +700,35 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     if a.ahead != NULL:
         extremes[0] = fold_max(top)
         if minded & (MOMENTS | MEANS):
-            extremes[1] = fold_max(top + VECTORS)
+            extremes[1] = fold_min(top + VECTORS)
 
 
 # Tiles: a block of up to LANES outputs side by side, each with its own state
 
-cdef inline vector scan_column(const Block* a, Py_ssize_t column, vector* other, int minded) noexcept nogil:
-    """The maxima of WIDTH outputs of a block, and the other extremes."""
-    cdef vector x, extreme, maximum = vset(-INFINITY)
+cdef inline vector scan_column(const Block* a, Py_ssize_t column, vector* minimum, int minded) noexcept nogil:
+    """The maxima of WIDTH outputs of a block; and the minima, without absent elements."""
+    cdef vector x, least, maximum = vset(-INFINITY)
     cdef Py_ssize_t i
-    other[0] = maximum
+    minimum[0] = vset(INFINITY)
     for i in range(a.rows):
         x = vload(a.x + a.stride*i + column)
         maximum = vmax(x, maximum)
         if minded & (MOMENTS | MEANS):
-            extreme = other_extreme(x, other[0], minded)
-            if minded & MEANS and a.weights != NULL:
-                extreme = vselect(vequal(vload(a.weights + a.stride*i + column), vset(0.0)), other[0], extreme)
-            other[0] = extreme
+            least = vmin(x, minimum[0])
+            if a.weights != NULL:
+                least = vselect(vequal(vload(a.weights + a.stride*i + column), vset(0.0)), minimum[0], least)
+            minimum[0] = least
     return maximum
+
+
+cdef inline vector least_of_column(const Block* a, Py_ssize_t column, vector low) noexcept nogil:
+    """As least_that_counts."""
+    cdef vector x, least = vset(INFINITY)
+    cdef Py_ssize_t i
+    for i in range(a.rows):
+        x = vload(a.x + a.stride*i + column)
+        least = vselect(vless(x, low), least, vmin(x, least))
+    return least
 
 
 cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const vector* centre, Py_ssize_t vectors,
@@ -763,7 +822,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, Py_
     for j in range(vectors):
         r = reference_of(state(s, j, minded), &p[j], minded)
         r.centre = smaller = zero
-        few = no_few(&p[j], minded)
+        few = no_few(r.maximum, &p[j], minded)
         if minded & PAIRS:              # the larger is a tie; which comes first does not matter
             smaller = vload(a.x + WIDTH*j)
             smaller = vselect(vequal(smaller, r.maximum), vload(a.x + a.stride + WIDTH*j), smaller)
@@ -784,14 +843,13 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
                                   int minded) noexcept nogil:
     """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, or MEANS."""
     cdef vector centre[VECTORS]
-    cdef vector maximum, other
+    cdef vector maximum, minimum, low
     cdef State* t
     cdef MeanState* m
     cdef bint shifted = False, scaled = False
     cdef Py_ssize_t j
     for j in range(vectors):
-        maximum = scan_column(a, WIDTH*j, &other, minded)
-        centre[j] = centre_of_line(p[j].near, maximum, other) if minded & MEANS else centre_of(maximum, other)
+        maximum = scan_column(a, WIDTH*j, &minimum, minded)
         t = state(s, j, minded)
         if first:
             start(t, maximum, &p[j], minded)
@@ -799,21 +857,28 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
             raise_to(t, maximum, &p[j], not minded & TIES)
         if minded & MEANS:
             m = <MeanState*>t
-            m.opposite = vmax(other, m.opposite)
+            m.minimum = vmin(minimum, m.minimum)
+            centre[j] = centre_of_line(p[j].near, maximum, minimum)
+        if minded & MOMENTS:
+            low = reference_of(t, &p[j], minded).low
+            if any_clamped(minimum, low, &p[j]):
+                shifted = True                      # which minds it, too
+                minimum = least_of_column(a, WIDTH*j, low)
+            centre[j] = centre_of_moment(maximum, minimum)
         shifted = shifted or vany(vless(vset(0.0), vabs(t.offset)))
         scaled = scaled or p[j].scaled
     if a.weights != NULL and minded & MEANS and p.weighted:
         add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS)
     elif a.weights != NULL:
-        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED)
+        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED)
     elif shifted:
-        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED)
+        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | CENTRED | CLAMPED)
     elif scaled:
-        add_tile(s, p, a, centre, vectors, minded | SCALED)
+        add_tile(s, p, a, centre, vectors, minded | SCALED | CENTRED)
     elif vectors == VECTORS:
-        add_tile(s, p, a, centre, VECTORS, minded)
+        add_tile(s, p, a, centre, VECTORS, minded | CENTRED)
     else:
-        add_tile(s, p, a, centre, vectors, minded)
+        add_tile(s, p, a, centre, vectors, minded | CENTRED)
 
 
 cdef inline bint any_scaled(const Parameters* p, Py_ssize_t vectors) noexcept nogil:
@@ -828,13 +893,16 @@ cdef inline bint few_states(State* s, const Parameters* p, const Block* a, Py_ss
                             int minded) noexcept nogil:
     """The states of outputs side by side, of at most LANES elements each and no weights.
 
-    Does nothing and returns false where an element is so large that the reference needs an offset.
+    Does nothing and returns false where an element is so large that the reference needs an offset, or, with moments,
+    so low that it counts for nothing.
     """
-    cdef vector unused
+    cdef vector minimum
     cdef Py_ssize_t j
     for j in range(vectors):
-        s[j] = state_at(scan_column(a, WIDTH*j, &unused, 0), &p[j])
+        s[j] = state_at(scan_column(a, WIDTH*j, &minimum, minded), &p[j], minded & MOMENTS)
         if vany(vless(vset(0.0), vabs(s[j].offset))):
+            return False
+        if minded & MOMENTS and any_clamped(minimum, reference_of(&s[j], &p[j], minded).low, &p[j]):
             return False
     if scaled:
         add_few_rows(s, p, a, vectors, True, minded | SCALED)

@@ -76,6 +76,8 @@ cdef extern from *:
     """
     #define NEARLY_ALL 0.9999999999999996   /* 1 - 2**-51 */
     #define INVERSE_OF_FACTOR 4.445007628777602e-61         /* 1 / FACTOR / 2**BIAS, and what rounding left of it */
+    #define TWO_60 1.152921504606847e18                     /* 2**MOMENT_BIAS */
+    #define MOMENT_TERM 7.174648137343064e-43               /* 2**(MOMENT_BIAS - BIAS) */
     #define INVERSE_OF_FACTOR_ERROR 7.5209673363455715e-78
     /* (k - 1) / k! from k = 2 on: ((u - 1)*exp(u) + 1) / u**2 */
     static const double CURVATURE[19] = {
@@ -85,12 +87,13 @@ cdef extern from *:
         7.169215998581078e-13, 4.498331606952833e-14, 2.6552651846596585e-15, 1.4797143443923793e-16,
         7.809603484293113e-18};
     """
-    double INVERSE_OF_FACTOR, INVERSE_OF_FACTOR_ERROR, NEARLY_ALL
+    double TWO_60, MOMENT_TERM, INVERSE_OF_FACTOR, INVERSE_OF_FACTOR_ERROR, NEARLY_ALL
     const double[19] CURVATURE
 
 
-cdef inline Softmax shares_of(const State* s, const Parameters* p, vector total, vector error) noexcept nogil:
-    """The softmax, from the sum of all terms, which have no factor, relative to a state's reference."""
+cdef inline Softmax shares_of(const State* s, const Parameters* p, vector term, vector term_error, vector total,
+                              vector error) noexcept nogil:
+    """The softmax, from the sum of all terms, of which one at the state's reference is `term` over FACTOR * 2**BIAS."""
     cdef Reference r = reference_of(s, p, 0)
     cdef Softmax m
     cdef vector zero = vset(0.0)
@@ -106,10 +109,10 @@ cdef inline Softmax shares_of(const State* s, const Parameters* p, vector total,
     m.shifted = m.scaled = m.special = True
     m.log = m.log_error = m.top = zero
     m.top_at = vset(NAN)
-    m.factor = relative_quotient(vset(INVERSE_OF_FACTOR), vset(INVERSE_OF_FACTOR_ERROR), total, error, &m.excess)
+    m.factor = relative_quotient(term, term_error, total, error, &m.excess)
     m.factor = vselect(none, zero, m.factor)
     m.excess = vselect(none, zero, m.excess)
-    m.none = vselect(flat, vdiv(vset(1.0), total), vmul(zero, m.factor))
+    m.none = vselect(flat, probability(zero, &m, SCALED), vmul(zero, m.factor))     # all count alike, or it does not
     return m
 
 
@@ -138,7 +141,13 @@ cdef void boltzmann_gradient(void* map, const void* state, const void* parameter
     cdef Gradient* g = <Gradient*>map
     cdef const State* s = <const State*>state
     cdef const Parameters* p = <const Parameters*>parameters
-    g.softmax = shares_of(s, p, s.sum, s.sum_error)
+    cdef State t = s[0]
+    cdef vector zero = vset(0.0), by = lowered(s.maximum, p), scale = exp2_down(vsub(zero, by)), term, error
+    cdef vmask flat = vequal(p.scale, zero)             # whose terms have no factor
+    t.exponent = vsub(t.exponent, by)
+    term = vselect(flat, vset(INVERSE_OF_FACTOR * TWO_60), vset(MOMENT_TERM))
+    error = vselect(flat, vset(INVERSE_OF_FACTOR_ERROR * TWO_60), zero)
+    g.softmax = shares_of(&t, p, vmul(term, scale), vmul(error, scale), s.sum, s.sum_error)
     g.mean = quotient(s.side, s.side_error, s.sum, s.sum_error, &g.mean_error)
     g.mean = vselect(vless(vabs(s.maximum), vset(INFINITY)), g.mean, s.maximum)
 
@@ -186,7 +195,7 @@ cdef void logmeanexp_gradient(void* map, const void* state, const void* paramete
     g.mean = logmean_double(m, p, &g.mean_error)
     total = vselect(flat, vselect(vequal(g.mean, g.mean), weight, g.mean), total)
     error = vselect(flat, rest, error)
-    g.softmax = shares_of(&m.state, p, total, error)
+    g.softmax = shares_of(&m.state, p, vset(INVERSE_OF_FACTOR), vset(INVERSE_OF_FACTOR_ERROR), total, error)
     g.weight = vdiv(vset(1.0), vadd(m.near, m.far))
 
 

@@ -39,9 +39,12 @@ def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weight
                   sign)
 
 
-def reduce_vector(str name, cnp.ndarray a, double parameter):
-    """None, unless the elements are native floats that lie side by side."""
-    return reduce_all_of(reduction_named(name), a, parameter)
+def reduce_vector(str name, a, parameter, axis, b, where, out, others):
+    """The reduction of an array that lies in memory as one vector, without any keywords; None for all else."""
+    if (axis is None and b is None and where is True and out is None and not others and type(parameter) is float
+            and type(a) is cnp.ndarray):
+        return reduce_all_of(reduction_named(name), a, parameter)
+    return None
 
 
 cdef const Mapping* map_named(str name) except NULL:

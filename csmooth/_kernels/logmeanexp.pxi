@@ -28,7 +28,7 @@ cdef void logmeanexp_merge(void* into, const void* other, const void* parameters
     cdef MeanState* m = <MeanState*>into
     cdef const MeanState* t = <const MeanState*>other
     merge(&m.state, &t.state, <const Parameters*>parameters, True)
-    m.opposite = vmax(t.opposite, m.opposite)
+    m.minimum = vmin(t.minimum, m.minimum)
     add_pair(&m.line, &m.line_error, t.line, t.line_error)
     add_pair(&m.near, &m.near_error, t.near, t.near_error)
     add_pair(&m.far, &m.far_error, t.far, t.far_error)
@@ -143,7 +143,7 @@ cdef inline vector logmean_of(const MeanState* m, const Parameters* p) noexcept 
     cdef vector zero = vset(0.0), error, value = logmean_double(m, p, &error), most = m.state.maximum
     if not p.weighted:
         value = vselect(vless(most, value), most, value)
-        value = vselect(vless(value, vsub(zero, m.opposite)), vsub(zero, m.opposite), value)
+        value = vselect(vless(value, m.minimum), m.minimum, value)
     return vadd(vmul(value, p.sign), zero)     # no -0.0
 
 

@@ -149,7 +149,7 @@ cdef inline vector relative_quotient(vector x, vector x_error, vector y, vector 
 
 cdef inline vector probability(vector x, const Softmax* m, int minded) noexcept nogil:
     cdef vector t = vmax(m.low, vsub(x, m.offset) if minded & SHIFTED else x)
-    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, True, m.excess), m.factor)
+    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, m.excess), m.factor)
 
 
 cdef inline vector log_probability(vector x, const Softmax* m) noexcept nogil:
