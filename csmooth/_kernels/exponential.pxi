@@ -511,8 +511,8 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                          int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail.
 
-    With each row one of the rows `ahead` is scanned into `top`: so what is read from memory comes evenly, in the shade
-    of the arithmetic.
+    With each vector one of the rows `ahead` is scanned into `top`, and what lies two blocks further prefetched: so what
+    is read from memory comes evenly, in the shade of the arithmetic. (Row by row it came in bursts: 1.3 x the time.)
     """
     cdef vector sums[VECTORS]
     cdef vector smalls[VECTORS]
@@ -546,17 +546,13 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = vset(0.0) if few else mean_start(<int>i, minded)
     for i in range(rows):
-        if i < rows_ahead and minded & (MOMENTS | MEANS):
-            for j in range(VECTORS):
-                k = LANES*i + WIDTH*j
-                top[j] = vmax(vload(ahead + k), top[j])
-                if minded & MEANS:
-                    prefetch_near(ahead + 2*BLOCK + k)      # helps loops as long as this one, and hinders others
-                top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            if i < rows_ahead and not minded & (MOMENTS | MEANS):
+            if i < rows_ahead:
                 top[j] = vmax(vload(ahead + k), top[j])
+                prefetch_near(ahead + 2*BLOCK + k)
+                if minded & (MOMENTS | MEANS):
+                    top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, minded)
     if tail != NULL:
         if minded & MEANS:
