@@ -66,6 +66,9 @@ def main() -> None:
     print("q of 2**f = 1 + f·q(f), |f| <= 1/2, in floats; error of 2**f:")
     fit_singles(mpf(1) / 2 + mpf(2) ** -20, 5)
 
+    print("q of log2(1+z) = z·q(z), |z| <= 1/32; error of z·q:")
+    fit(lambda z: log(1 + z, 2) / z if z else 1 / log(2), -half, half, 7, abs)
+
     powers = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
     rounding = max(abs(float(x * FACTOR) / (x * FACTOR) - 1) for x in powers) * 2**53
     print(f"2**(j/16) times the factor, error {float(rounding):.3f} units of 2**-53:")

@@ -3,7 +3,7 @@
  * Every operation is one IEEE operation per element, so a kernel written with them gives the same bits at every
  * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
  * (nearly) once everywhere, and vfms1() is a*b - c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with
- * vmin(). vload_part() reads the
+ * vmin(); vlarger(a, b) is vmax(vabs(a), b), for b >= 0. vexponent() is that of a positive normal number. vload_part() reads the
  * first `count` elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and
  * columns of WIDTH vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even
  * places, and one of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
@@ -71,6 +71,9 @@ INLINE int vall(vmask m) { return m == 0xff; }
 INLINE vector viadd(vector a, vector b) { return DBL(_mm512_add_epi64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(_mm512_sub_epi64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return DBL(_mm512_or_si512(INT(a), INT(b))); }
+INLINE vector viand(vector a, vector b) { return DBL(_mm512_and_si512(INT(a), INT(b))); }
+INLINE vector vexponent(vector a) { return _mm512_getexp_pd(a); }
+INLINE vector vlarger(vector a, vector b) { return _mm512_range_pd(a, b, 0xb); }
 #define vshl(a, n) DBL(_mm512_slli_epi64(INT(a), n))
 #define vshr(a, n) DBL(_mm512_srli_epi64(INT(a), n))
 INLINE vector vpick(const double *table, vector k) {
@@ -178,6 +181,7 @@ INLINE int vall(vmask m) { return _mm256_movemask_pd(m) == 0xf; }
 INLINE vector viadd(vector a, vector b) { return DBL(_mm256_add_epi64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(_mm256_sub_epi64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return _mm256_or_pd(a, b); }
+INLINE vector viand(vector a, vector b) { return _mm256_and_pd(a, b); }
 #define vshl(a, n) DBL(_mm256_slli_epi64(INT(a), n))
 #define vshr(a, n) DBL(_mm256_srli_epi64(INT(a), n))
 /* Four scalar loads: measured faster than a gather (0.63 against 0.71 ns an element of logsumexp). */
@@ -274,6 +278,7 @@ INLINE int vall(vmask m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) 
 INLINE vector viadd(vector a, vector b) { return DBL(vaddq_u64(INT(a), INT(b))); }
 INLINE vector visub(vector a, vector b) { return DBL(vsubq_u64(INT(a), INT(b))); }
 INLINE vector vior(vector a, vector b) { return DBL(vorrq_u64(INT(a), INT(b))); }
+INLINE vector viand(vector a, vector b) { return DBL(vandq_u64(INT(a), INT(b))); }
 #define vshl(a, n) DBL(vshlq_n_u64(INT(a), n))
 #define vshr(a, n) DBL(vshrq_n_u64(INT(a), n))
 INLINE vector vpick(const double *table, vector k) {
@@ -354,6 +359,7 @@ INLINE int vall(vmask m) { return m; }
 INLINE vector viadd(vector a, vector b) { return DBL(INT(a) + INT(b)); }
 INLINE vector visub(vector a, vector b) { return DBL(INT(a) - INT(b)); }
 INLINE vector vior(vector a, vector b) { return DBL(INT(a) | INT(b)); }
+INLINE vector viand(vector a, vector b) { return DBL(INT(a) & INT(b)); }
 #define vshl(a, n) DBL(INT(a) << (n))
 #define vshr(a, n) DBL(INT(a) >> (n))
 INLINE vector vpick(const double *table, vector k) { return table[INT(k) & (TABLE_SIZE - 1)]; }
@@ -395,6 +401,13 @@ INLINE void swiden(svector a, vector *to) { to[0] = a.a; to[1] = a.b; }
 
 /* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to its bits. */
 INLINE vector vlookup(const double *table, vector k) { return viadd(vpick(table, k), vshl(k, 48)); }
+
+#if !defined(__AVX512F__) || !defined(__AVX512DQ__)
+INLINE vector vexponent(vector a) {
+    return vsub(vior(vshr(a, 52), vset(4503599627370496.0)), vset(4503599627370496.0 + 1023));
+}
+INLINE vector vlarger(vector a, vector b) { return vmax(vabs(a), b); }
+#endif
 
 /* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
 enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };

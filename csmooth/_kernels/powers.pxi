@@ -13,6 +13,7 @@ A state stands for the elements x seen so far:
     exponent and mantissa of x stay apart, so that the size of x costs no accuracy.
 (c) A p-th root divides errors by p. Where that enlarges them, and for means, terms are taken in double-double; if they
     are near 1, which small p makes of any numbers, less 1 (the unit), so that what differs is not rounded off.
+    A term of LOGARITHM is an entry of the table, with FACTOR, which a block's sum is freed of, times 1 + relative.
 (d) From LARGE_POWER on p * log2(x) has no room for a fraction. There the base is log2 of the maximum, in double-double;
     else it is 0. Moving it rounds, which the root then hides.
 """
@@ -20,9 +21,13 @@ A state stands for the elements x seen so far:
 cdef extern from *:
     """
     #define LARGE_POWER 34359738368.0       /* 2**35: times any exponent, less than 2**46 */
+    #define LOWEST_EXPONENT 422212465064984.0       /* ROUND_16TH - 1000: terms that are as good as 0 */
+    #define INVERSE 0.7142851865704172              /* 1 / FACTOR, and what rounding left of it */
+    #define INVERSE_ERROR 1.20857285424029e-17
+    #define POWER_START 64.0                        /* more than up to LANES terms of LOGARITHM are together */
     #define SMALLEST_POWER 4.909093465297727e-91   /* 2**-300: as good as 0 */
     """
-    double LARGE_POWER, SMALLEST_POWER
+    double LARGE_POWER, SMALLEST_POWER, LOWEST_EXPONENT, INVERSE, INVERSE_ERROR, POWER_START
 
 cdef enum:
     # How a term is made; constants where it is called, so that each loop is compiled without the rest.
@@ -82,6 +87,9 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     s.exponent = vmul(even, p.power)
     if kind < LOGARITHM:
         return r
+    if kind == LOGARITHM:                       # which needs no scale unless numbers are extreme
+        even = vselect(vless(vabs(even), vset(500.0)), zero, even)
+        r.scale = vlookup(EXP2_TABLE, vsub(vset(ROUND_16TH), even))
     m = vmul(m, r.scale)
     log = log2_fast(m, &e) if kind == LOGARITHM else log2_double(m, zero, zero, False, &e, &m)
     e = vadd(e, even)
@@ -119,11 +127,10 @@ cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters
 # Terms
 
 cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int kind) noexcept nogil:
-    """abs(x)**p / 2**exponent - unit in double-double; of roots and LOGARITHM, the first double may be off."""
+    """abs(x)**p / 2**exponent - unit in double-double; of roots, the first double may be off. Not of LOGARITHM."""
     cdef vector zero = vset(0.0), one = vset(1.0), y = vabs(x), root, square, square_error, e, k, f, log
     cdef vector log_error, small, small_error
-    cdef vmask vanishes     # less than 2**-1000
-    cdef vmask below
+    cdef vmask vanishes, below
     error[0] = zero
     if kind == COUNT:
         return vadd(vselect(vequal(y, zero), zero, one), vsub(y, y))        # NaN
@@ -157,34 +164,47 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
         return root
     if kind == THREE_HALVES:
         return product(y, vsqrt(y), error)
-    if kind < LOGARITHM:
-        square = product(y, y, &square_error)
-        if kind == SECOND:
-            error[0] = square_error
-            return square
-        if kind == THIRD:
-            small = product(square, y, error)
-            error[0] = vfma(square_error, y, error[0])
-            return small
-        small = product(square, square, error)
-        error[0] = vfma(vadd(square, square), square_error, error[0])
+    square = product(y, y, &square_error)
+    if kind == SECOND:
+        error[0] = square_error
+        return square
+    if kind == THIRD:
+        small = product(square, y, error)
+        error[0] = vfma(square_error, y, error[0])
         return small
+    small = product(square, square, error)
+    error[0] = vfma(vadd(square, square), square_error, error[0])
+    return small
+
+
+cdef inline vector fast_term(vector x, const PowerReference* r, vector* relative, bint extreme) noexcept nogil:
+    """A term of LOGARITHM over 1 + relative. `extreme`: elements are scaled, or (d) applies, or none may be above 0."""
+    cdef vector y = vabs(x), e, k, f, log
+    cdef vmask vanishes
+    if extreme:
+        y = vmul(y, r.scale)
     log = log2_fast(y, &e)
-    e = vsub(e, r.origin)
-    log = vsub(log, r.base_error)
+    if extreme:
+        e = vsub(e, r.origin)
+        log = vsub(log, r.base_error)
     k = vadd(vfma(log, r.power, vmul(e, r.power)), r.shift)
     f = vfma(log, r.power, vfma1(e, r.power, vsub(r.shift, k)))
-    vanishes = vless(k, vset(ROUND_16TH - 1000))
-    f = vselect(vanishes, zero, f)
-    y = vselect(vanishes, zero, vlookup(EXP2_TABLE, k))
-    error[0] = vmul(y, vadd(exp2_minus_one(f), vpick(EXP2_RESIDUE, k)))
-    return y
+    if extreme:                             # f may be too large to vanish with the term
+        vanishes = vless(k, vset(LOWEST_EXPONENT))
+        relative[0] = exp2_polynomial(vselect(vanishes, vset(0.0), f))
+        return vselect(vanishes, vset(0.0), vlookup(TERM_TABLE, k))
+    relative[0] = exp2_polynomial(f)
+    return vlookup(TERM_TABLE, vmax(vset(LOWEST_EXPONENT), k))
+
+
+cdef inline bint is_extreme(const PowerReference* r) noexcept nogil:
+    return not (vall(vequal(r.close, r.power)) and vall(vequal(r.scale, vset(1.0))))
 
 
 cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weight, const PowerReference* r, int kind,
-                           bint general) noexcept nogil:
+                           bint general, bint extreme) noexcept nogil:
     """Adds an element. `general`: x may be infinite or unfit for a mean, the weight, unless it is NULL, not 1."""
-    cdef vector error, e, w = vset(1.0), term
+    cdef vector error, e, of_weight = vset(0.0), w = vset(1.0), term
     cdef vmask beside
     if general:
         if weight != NULL:
@@ -193,22 +213,44 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
         beside = vless(vmul(vabs(x), r.sign), r.beside)
         if kind < CAREFUL:
             x = vselect(vequal(vabs(x), vset(INFINITY)), vset(DOUBLE_MAX), x)
-        term = term_of(x, r, &error, kind)
-        term = product(vselect(beside, vsub(vset(0.0), r.unit), term), w, &e)
+        term = fast_term(x, r, &error, True) if kind == LOGARITHM else term_of(x, r, &error, kind)
+        term = product(vselect(beside, vsub(vset(0.0), r.unit), term), w, &of_weight)
         error = vselect(beside, vset(0.0), error)
-        error = vfma(error, w, e)
+        if kind != LOGARITHM:
+            error = vfma(error, w, of_weight)
         weights.sum = two_sum(weights.sum, w, &e)
         weights.error = vadd(weights.error, e)
     else:
-        term = term_of(x, r, &error, kind)
+        term = fast_term(x, r, &error, extreme) if kind == LOGARITHM else term_of(x, r, &error, kind)
+    if kind == LOGARITHM:
+        sum.sum = two_sum(sum.sum, term, &e) if general else fast_two_sum(sum.sum, term, &e)
+        error = vmul(term, error)           # rounded, so that what cancels does so exactly
+        sum.error = vadd(sum.error, vadd(vadd(e, of_weight) if general else e, error))
+        return
     sum.sum = two_sum(sum.sum, term, &e)
     sum.error = vadd(sum.error, vadd(e, error))
 
 
 cdef inline Sum no_sum() noexcept nogil:
+    return sum_from(vset(0.0))
+
+
+cdef inline Sum sum_from(vector start) noexcept nogil:
     cdef Sum s
-    s.sum = s.error = vset(0.0)
+    s.sum = start
+    s.error = vset(0.0)
     return s
+
+
+cdef inline vector start_of(const Powers* a, int kind) noexcept nogil:
+    """Above all terms of LOGARITHM, so that a sum's error is quickly had, unless weights are given."""
+    return vset(POWER_START if kind == LOGARITHM and not a.weighted else 0.0)
+
+
+cdef inline void free_of_factor(Sum* sum) noexcept nogil:
+    cdef vector error
+    sum.sum = product(sum.sum, vset(INVERSE), &error)
+    sum.error = vadd(error, vfma(sum.sum, vset(INVERSE_ERROR * FACTOR), vmul(sum.error, vset(INVERSE))))
 
 
 cdef inline void join(vector* sum, vector* error, const Sum* other) noexcept nogil:
@@ -268,6 +310,7 @@ cdef struct Powers:
     vector* top
     bint ahead
     bint general                # elements may be infinite or unfit for a mean, weights other than 1
+    bint weighted               # weights are given
     PowerState* states
     const PowerReference* references
 
@@ -290,7 +333,7 @@ cdef inline Sum in_order(const Sum* lanes, Py_ssize_t count) noexcept nogil:
     return s
 
 
-cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, bint general,
+cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, bint general, bint extreme,
                                    bint ahead) noexcept nogil:
     """`ahead`: as much of the next block is scanned; so memory is read evenly, in the shade of the arithmetic."""
     cdef Sum sums[VECTORS]
@@ -298,19 +341,26 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
     cdef Sum total
     cdef Py_ssize_t i, j, k
     for j in range(VECTORS):
-        sums[j] = weights[j] = no_sum()
+        sums[j] = sum_from(start_of(a, kind))
+        weights[j] = no_sum()
     for i in range(a.rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
             if ahead:
                 prefetch_near(a.x + 3*BLOCK + k)    # from memory in half the time
-                a.top[j] = vmax(vabs(vload(a.x + BLOCK + k)), a.top[j])     # p is positive
+                a.top[j] = vlarger(vload(a.x + BLOCK + k), a.top[j])        # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
-                      general)
+                      general, extreme)
     if a.tail != NULL:
         for j in range(VECTORS):
-            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, general)
+            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, general,
+                      extreme)
+    if kind == LOGARITHM:
+        for j in range(VECTORS):
+            sums[j].sum = vsub(sums[j].sum, start_of(a, kind))
     total = in_order(sums, a.count) if a.count <= LANES else folded(sums)
+    if kind == LOGARITHM:
+        free_of_factor(&total)
     join(&a.states.sum, &a.states.sum_error, &total)
     if general:
         total = in_order(weights, a.count) if a.count <= LANES else folded(weights)
@@ -319,7 +369,7 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
 
 # Tiles: a block of up to LANES outputs side by side, each with its own state
 
-cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general) noexcept nogil:
+cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general, bint extreme) noexcept nogil:
     cdef Sum sums[LANES * VECTORS]
     cdef Sum weights[LANES * VECTORS]
     cdef PowerReference r
@@ -327,18 +377,24 @@ cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general) noe
     for j in range(a.vectors):
         r = a.references[j]
         for lane in range(lanes):
-            sums[lane*a.vectors + j] = weights[lane*a.vectors + j] = no_sum()
+            sums[lane*a.vectors + j] = sum_from(start_of(a, kind))
+            weights[lane*a.vectors + j] = no_sum()
         for i in range(a.rows):
             lane = i % lanes * a.vectors + j
             k = stride*i + WIDTH*j
             prefetch_next(a.block, i, j)
             add_power(&sums[lane], &weights[lane], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, &r,
-                      kind, general)
+                      kind, general, extreme)
+    if kind == LOGARITHM:
+        for lane in range(lanes * a.vectors):
+            sums[lane].sum = vsub(sums[lane].sum, start_of(a, kind))
     if lanes > 1:
         fold_sums(sums, a.vectors)
         if general:
             fold_sums(weights, a.vectors)
     for j in range(a.vectors):
+        if kind == LOGARITHM:
+            free_of_factor(&sums[j])
         join(&a.states[j].sum, &a.states[j].sum_error, &sums[j])
         if general:
             join(&a.states[j].weight, &a.states[j].weight_error, &weights[j])
@@ -346,16 +402,25 @@ cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general) noe
 
 cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
     cdef PowerReference r = a.references[0]     # a copy, which no store can change
+    cdef bint extreme = False
+    cdef Py_ssize_t j
+    if kind == LOGARITHM:
+        for j in range(max(1, a.vectors)):
+            extreme = extreme or is_extreme(&a.references[j])
     if a.vectors and (a.general or kind == COUNT or kind == CAREFUL):
-        add_tile_of_powers(a, kind, True)
+        add_tile_of_powers(a, kind, True, True)
+    elif a.vectors and extreme:
+        add_tile_of_powers(a, kind, False, True)
     elif a.vectors:
-        add_tile_of_powers(a, kind, False)
+        add_tile_of_powers(a, kind, False, False)
     elif a.general or kind == COUNT or kind == CAREFUL:
-        add_row_of_powers(a, &r, kind, True, False)
+        add_row_of_powers(a, &r, kind, True, True, False)
+    elif extreme:
+        add_row_of_powers(a, &r, kind, False, True, a.ahead)
     elif a.ahead:
-        add_row_of_powers(a, &r, kind, False, True)
+        add_row_of_powers(a, &r, kind, False, False, True)
     else:
-        add_row_of_powers(a, &r, kind, False, False)
+        add_row_of_powers(a, &r, kind, False, False, False)
 
 
 cdef void add_powers(const Powers* a, int kind) noexcept nogil:
@@ -410,10 +475,12 @@ cdef void power_row(void* state, const void* parameters, const Block* block, bin
     cdef PowerReference r
     cdef vector top[VECTORS]
     cdef double ones[LANES]
-    cdef Powers a = Powers(block, block.x, block.weights, 0, 0, 0, NULL, &ones[0], &top[0], False, False, s, &r)
+    cdef Powers a = Powers(block, block.x, block.weights, 0, 0, 0, NULL, &ones[0], &top[0], False, False, False, s,
+                           &r)
     cdef Py_ssize_t left = block.rows, i, j
     cdef bint last = False
     cdef double maximum
+    a.weighted = not vall(vless(p.count, vset(INFINITY)))
     if not first:
         r = reference_for(s, p, p.kind)
     for i in range(LANES):
@@ -433,10 +500,10 @@ cdef void power_row(void* state, const void* parameters, const Block* block, bin
         maximum = fold_max(top)
         raise_power(s, &r, vset(maximum), p, first)
         first = False
-        for j in range(VECTORS):
-            top[j] = vset(-INFINITY)
         a.general = block.weights != NULL or p.mean or maximum == INFINITY
         a.ahead = left >= 2*BLOCK_ROWS and not a.general and p.kind != COUNT and p.kind != CAREFUL
+        for j in range(VECTORS):
+            top[j] = vset(0.0 if a.ahead else -INFINITY)
         add_powers(&a, p.kind)
         if left > BLOCK_ROWS and not a.ahead:
             scan_rows_of_powers(&a, BLOCK, min(BLOCK_ROWS, left - BLOCK_ROWS), p.sign)
@@ -457,7 +524,7 @@ cdef void power_tile(void* states, const void* parameters, const Block* block, P
     cdef PowerReference r[VECTORS]
     cdef vector top
     cdef Powers a = Powers(block, block.x, block.weights, block.rows, block.rows, vectors, NULL, NULL, NULL, False,
-                           block.weights != NULL or p.mean, s, &r[0])
+                           block.weights != NULL or p.mean, not vall(vless(p.count, vset(INFINITY))), s, &r[0])
     cdef Py_ssize_t i, j, k
     for j in range(vectors):
         top = vset(-INFINITY)
