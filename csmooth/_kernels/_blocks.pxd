@@ -16,13 +16,16 @@ from ._math cimport *
 cdef enum:
     BLOCK_ROWS = 8              # of LANES elements; 16: as fast, but equal terms may be off by 1 unit; 4: slower
     BLOCK = BLOCK_ROWS * 32
-    SUPERBLOCK = 64 * BLOCK     # 16384 elements: several in the smallest array worth a second thread
+    SUPERBLOCK_BLOCKS = 64
+    SUPERBLOCK = SUPERBLOCK_BLOCKS * BLOCK      # 16384 elements: several in the smallest array worth a second thread
     PANEL = 256                 # outputs whose states are kept at once
 
 cdef struct Block:
     # One output: `rows` rows of LANES consecutive elements and, unless NULL, one more row, `tail`; several blocks.
     # Unless NULL, `singles` are the elements, instead of x. Unless NULL, `ahead` is a whole block, of the same kind,
     # that will be asked for next; if `scanned`, this one has been `ahead`.
+    # Unless NULL, `terms` receive what a mapping wants of each element, and `exponents`, for each BLOCK, the reference
+    # of that, or NaN where there is none.
     # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most. While its
     # row i is summed, row i of `near` and of `far` are prefetched, which come later; their rows are next_stride apart.
     const double* x
@@ -37,6 +40,8 @@ cdef struct Block:
     const double* near          # to the first-level cache
     const double* far           # to the second
     Py_ssize_t next_stride
+    double* terms
+    double* exponents
 
 cdef struct Reduction:
     # States and parameters are arrays of vectors, each for WIDTH outputs.

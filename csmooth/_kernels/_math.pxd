@@ -14,6 +14,8 @@ cdef extern from "_vector.h":
         pass
     vector vload(const double*) noexcept nogil
     void vstore(double*, vector) noexcept nogil
+    void vstream(double*, vector) noexcept nogil
+    void stream_end() noexcept nogil
     vector vset(double) noexcept nogil
     vector vadd(vector, vector) noexcept nogil
     vector vsub(vector, vector) noexcept nogil
@@ -217,48 +219,27 @@ cdef inline vector product(vector a, vector b, vector* error) noexcept nogil:
 
 cdef inline vector exp2_terms(vector x, vector scale, vector scale_error, vector shift, bint scaled, vector* f,
                               vector* q) noexcept nogil:
-    """FACTOR * 2**(x * (scale + scale_error) + shift - ROUND_16TH) = power * (1 + HIGHEST * f * q); returns the power.
+    """FACTOR * 2**(x * (scale + scale_error) + shift - ROUND_16TH) = power * (1 + f * q); returns the power.
 
     The parts are to be summed apart: the power, an entry of the table, is off by 0.15 units of 2**-53 at most, the
     rest is small. Together 0.4 units, where abs(x * scale) < 2**46 and the exponent is at least -1022. NaN for NaN.
-    x * scale is rounded but once, after the shift: its size costs no accuracy. Not `scaled`: scale_error is 0. The
-    polynomial q is that of 2**f = 1 + f*q over its highest coefficient: one product less.
+    x * scale is rounded but once, after the shift: its size costs no accuracy. Not `scaled`: scale_error is 0.
     """
     cdef vector k = vfma(x, scale, shift)
     f[0] = vfma1(x, scale, vsub(shift, k))
     if scaled:
         f[0] = vfma(x, scale_error, f[0])
-    q[0] = vadd(f[0], vset(8.656206507886088))
-    q[0] = vfma(q[0], f[0], vset(62.440284693102456))
-    q[0] = vfma(q[0], f[0], vset(360.32915628717643))
-    q[0] = vfma(q[0], f[0], vset(1559.5352608195442))
-    q[0] = vfma(q[0], f[0], vset(4499.867573751667))
+    q[0] = exp2_quotient(f[0])
     return vlookup(TERM_TABLE, k)
 
 
-cdef inline vector exp2_reduced(vector x, vector scale, vector scale_error, vector shift, bint scaled,
-                                vector excess) noexcept nogil:
-    """As exp2_terms, but in one piece: 0.7 units of 2**-53; times 1 + excess, which may be 2**-50 at most."""
-    cdef vector k = vfma(x, scale, shift), f = vfma1(x, scale, vsub(shift, k)), q
-    cdef vector power = vlookup(TERM_TABLE, k)
-    if scaled:
-        f = vfma(x, scale_error, f)
-    q = vfma(vset(HIGHEST), f, vset(0.0013333781576784281))
-    q = vfma(q, f, vset(0.009618129106919537))
-    q = vfma(q, f, vset(0.0555041086566393))
-    q = vfma(q, f, vset(0.24022650695910075))
-    q = vfma(q, f, vset(0.6931471805599457))
-    return vfma(power, vfma(f, q, excess), power)
-
-
-cdef inline vector exp2_polynomial(vector f) noexcept nogil:
-    """As exp2_minus_one, in one operation less, each of which waits for the one before."""
+cdef inline vector exp2_quotient(vector f) noexcept nogil:
+    """q of 2**f = 1 + f * q: 2**-55.9, for abs(f) <= 1/32. One operation less than exp2_minus_one, all in a row."""
     cdef vector q = vfma(vset(HIGHEST), f, vset(0.0013333781576784281))
     q = vfma(q, f, vset(0.009618129106919537))
     q = vfma(q, f, vset(0.0555041086566393))
     q = vfma(q, f, vset(0.24022650695910075))
-    q = vfma(q, f, vset(0.6931471805599457))
-    return vmul(f, q)
+    return vfma(q, f, vset(0.6931471805599457))
 
 
 cdef inline vector exp2_minus_one(vector f) noexcept nogil:

@@ -35,6 +35,7 @@
 
 #define TABLE_SIZE 16  /* entries of a table for vpick(table, k), which the lowest 4 bits of k select */
 
+/* vstream(p, a) is vstore() past the caches, for p that is a multiple of sizeof(vector); then stream_end(). */
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 
 #include <immintrin.h>
@@ -46,6 +47,8 @@ typedef __mmask8 vmask;
 #define DBL(a) _mm512_castsi512_pd(a)
 INLINE vector vload(const double *p) { return _mm512_loadu_pd(p); }
 INLINE void vstore(double *p, vector a) { _mm512_storeu_pd(p, a); }
+INLINE void vstream(double *p, vector a) { _mm512_stream_pd(p, a); }
+INLINE void stream_end(void) { _mm_sfence(); }
 INLINE vector vset(double a) { return _mm512_set1_pd(a); }
 INLINE vector vadd(vector a, vector b) { return _mm512_add_pd(a, b); }
 INLINE vector vsub(vector a, vector b) { return _mm512_sub_pd(a, b); }
@@ -158,6 +161,8 @@ typedef __m256d vmask;
 #define DBL(a) _mm256_castsi256_pd(a)
 INLINE vector vload(const double *p) { return _mm256_loadu_pd(p); }
 INLINE void vstore(double *p, vector a) { _mm256_storeu_pd(p, a); }
+INLINE void vstream(double *p, vector a) { _mm256_stream_pd(p, a); }
+INLINE void stream_end(void) { _mm_sfence(); }
 INLINE vector vset(double a) { return _mm256_set1_pd(a); }
 INLINE vector vadd(vector a, vector b) { return _mm256_add_pd(a, b); }
 INLINE vector vsub(vector a, vector b) { return _mm256_sub_pd(a, b); }
@@ -339,11 +344,12 @@ INLINE vector vdiv(vector a, vector b) { return a / b; }
 INLINE vector vsqrt(vector a) { return sqrt(a); }
 INLINE vector vabs(vector a) { return fabs(a); }
 INLINE vector vfma(vector a, vector b, vector c) { return a * b + c; }
-/* Dekker's product: each factor is cut into 26 and 27 bits, whose products are exact. */
+/* Dekker's product: each factor is cut into 26 and 27 bits, whose products are exact; then Knuth's sum. */
 INLINE vector vfma1(vector a, vector b, vector c) {
     const uint64_t high = ~(uint64_t)0x7ffffff;
     const double ah = DBL(INT(a) & high), al = a - ah, bh = DBL(INT(b) & high), bl = b - bh, p = a * b;
-    return (p + c) + (((ah * bh - p) + ah * bl + al * bh) + al * bl);
+    const double sum = p + c, shadow = sum - p, rest = (p - (sum - shadow)) + (c - shadow);
+    return sum + (rest + (((ah * bh - p) + ah * bl + al * bh) + al * bl));
 }
 INLINE vector vfms1(vector a, vector b, vector c) { return vfma1(a, b, -c); }
 INLINE vector vadd_where(vmask m, vector a, vector b) { return m ? a + b : a; }
@@ -402,6 +408,10 @@ INLINE void swiden(svector a, vector *to) { to[0] = a.a; to[1] = a.b; }
 /* The lowest bits of k select an entry of the table; the others, shifted left by 48, are added to its bits. */
 INLINE vector vlookup(const double *table, vector k) { return viadd(vpick(table, k), vshl(k, 48)); }
 
+#if !defined(__AVX2__)
+#define vstream vstore
+INLINE void stream_end(void) {}
+#endif
 #if !defined(__AVX512F__) || !defined(__AVX512DQ__)
 INLINE vector vexponent(vector a) {
     return vsub(vior(vshr(a, 52), vset(4503599627370496.0)), vset(4503599627370496.0 + 1023));

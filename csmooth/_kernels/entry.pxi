@@ -6,6 +6,9 @@ Most calls end with one outer and one inner dimension.
 cdef extern from "numpy/ndarraytypes.h":
     int NPY_HALF, NPY_USERDEF
 
+cdef enum:
+    STREAMED = 1 << 21          # results, 16 MiB of doubles: from there on no cache is likely to keep them
+
 
 cdef void set_operand(Problem* p, int operand, cnp.ndarray array, int inner_dims) noexcept:
     cdef Operand* a = &p.operands[operand]
@@ -137,6 +140,7 @@ cdef void arrange(Problem* p) noexcept nogil:
                       or p.operands[WEIGHTS_MASK].data != NULL
                       or (p.by_rows and not (takes_directly(p) and p.parameter > 0)))
     p.single = sums_singles(p)
+    p.streams = p.outputs * p.length >= STREAMED
 
 
 cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,

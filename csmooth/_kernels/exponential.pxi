@@ -99,6 +99,7 @@ cdef enum:
     WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
     PAIRS = 4096        # two elements without weights, of which one is the maximum
     CENTRED = 8192      # the centre of moments may differ from 0
+    STORED = 32768      # with ties, terms are stored
     CLAMPED = 16384     # with moments, elements may lie so low that they count for nothing, or the scale be 0
 
 
@@ -207,7 +208,7 @@ cdef inline void add_ties(State* s, vector x, vector ties, vector ties_error, co
     cdef vector power = exp2_terms(vmax(r.low, vsub(x, r.offset)), r.scale, r.scale_error, r.shift, True, &f, &q)
     cdef vmask none = vequal(ties, zero)
     power = vselect(none, zero, power)
-    q = vselect(none, zero, vmul(vmul(vset(HIGHEST), vmul(power, f)), q))
+    q = vselect(none, zero, vmul(vmul(power, f), q))
     add_to(&s.sum, &s.sum_error, vmul(power, ties))
     add_to(&s.sum, &s.sum_error, vmul(q, ties))
     s.sum_error = vfma(power, ties_error, s.sum_error)
@@ -286,14 +287,14 @@ cdef inline void add_mean(vector x, const double* weight, const Reference* r, ve
 
 
 cdef inline void add_term(vector x, const double* weight, const Reference* r, vector* sums, vector* smalls,
-                          vector* sides, vector* means, Py_ssize_t step, int minded) noexcept nogil:
+                          vector* sides, vector* means, Py_ssize_t step, double* term, int minded) noexcept nogil:
     """Adds one element to `sums` and `smalls` or, if it is the maximum, to `sides`; or to `sums` and moments; or means.
 
     CLOSE: `smalls` also take what rounding left of `sums`, and `means` what it left of moments. Without moments `sums`
     start at CLOSE_START, so that they are larger than a term, and multiples of 2**156: less CLOSE_START, the 256 terms
     of a block, each below 2**201, add up exactly.
     """
-    cdef vector power, f, q, product, total, product_error = vset(0.0), w = vset(1.0)
+    cdef vector power, f, q, product, total, small, product_error = vset(0.0), w = vset(1.0)
     cdef vector distance = vsub(x, r.offset) if minded & SHIFTED else x
     cdef vector t = distance if minded & MOMENTS and not minded & CLAMPED else vmax(r.low, distance)
     cdef vmask tie
@@ -303,7 +304,8 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
     if minded & MOMENTS:
         if minded & SHIFTED:            # the maximum may be infinite
             t = vselect(vequal(t, vset(INFINITY)), vset(0.0), t)
-        power = exp2_reduced(t, r.scale, r.scale_error, r.shift, minded & SCALED, vset(0.0))
+        power = exp2_terms(t, r.scale, r.scale_error, r.shift, minded & SCALED, &f, &q)
+        power = vfma(power, vmul(f, q), power)
         if minded & CLAMPED:
             power = vselect(vless(distance, r.gone), vset(0.0), vselect(vequal(r.scale, vset(0.0)), r.flat, power))
         if minded & WEIGHTED:
@@ -326,22 +328,25 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
         product = vmul(power, w)
         product_error = vfma1(power, w, vsub(vset(0.0), product))
         power = product
+    small = vmul(power, f)
+    if minded & STORED:
+        vstore(term, vfma(small, q, power))
     if minded & TIES:
         tie = vequal(x, r.maximum)
         if minded & WEIGHTED:
-            smalls[0] = vfma_unless(tie, product_error, vset(1 / HIGHEST), smalls[0])
+            smalls[0] = vadd_unless(tie, smalls[0], product_error)
         sides[0] = vadd_where(tie, sides[0], w)
         total = vadd_unless(tie, sums[0], power)
         if minded & CLOSE:
-            smalls[0] = vfma_unless(tie, vsub(power, vsub(total, sums[0])), vset(1 / HIGHEST), smalls[0])
+            smalls[0] = vadd_unless(tie, smalls[0], vsub(power, vsub(total, sums[0])))
         sums[0] = total
-        smalls[0] = vfma_unless(tie, vmul(power, f), q, smalls[0])
+        smalls[0] = vfma_unless(tie, small, q, smalls[0])
     else:
         total = vadd(sums[0], power)
         if minded & CLOSE:
-            smalls[0] = vfma(vsub(power, vsub(total, sums[0])), vset(1 / HIGHEST), smalls[0])
+            smalls[0] = vadd(smalls[0], vsub(power, vsub(total, sums[0])))
         sums[0] = total
-        smalls[0] = vfma(vmul(power, f), q, smalls[0])
+        smalls[0] = vfma(small, q, smalls[0])
 
 
 cdef inline void add_sums(State* s, vector total, vector total_error, vector side, vector side_error,
@@ -470,7 +475,7 @@ cdef inline void add_few(State* s, const Few* few, Py_ssize_t count, const Refer
         add_means(s, few.mean, few.mean_error, count, r, minded)
         return
     total = vsub(few.sum, few.start)
-    add_sums(s, total, vfma(vset(HIGHEST), few.small, few.sum_error), few.side, few.side_error, r, first, minded)
+    add_sums(s, total, vadd(few.small, few.sum_error), few.side, few.side_error, r, first, minded)
 
 
 # Rows: blocks of one output, its lanes along the axis; every element of the vectors in the state is equal
@@ -524,6 +529,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef Reference r = reference_of(s, p, minded)
     cdef const double* x = a.x + LANES*start
     cdef const double* w = a.weights + LANES*start
+    cdef double* terms = a.terms + LANES*start
     cdef double total, total_error, moment, moment_error
     cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
     cdef bint few = rows + (tail != NULL) <= 1
@@ -537,7 +543,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for j in range(VECTORS):
             sums[j] = smalls[j] = sides[j] = means[j] = vset(0.0)
             add_term(vload((x if tail == NULL else tail) + WIDTH*j), w + WIDTH*j, &r, &sums[j], &smalls[j], &sides[j],
-                     &means[j], VECTORS, minded | CLOSE | (CLAMPED if tail != NULL else 0))
+                     &means[j], VECTORS, NULL, minded | CLOSE | (CLAMPED if tail != NULL else 0))
         add_few_lanes(s, p, sums, smalls, sides, means, count, &r, minded | CLOSE)
         return
     for j in range(VECTORS):
@@ -553,13 +559,13 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                 prefetch_near(ahead + 2*BLOCK + k)
                 if minded & (MOMENTS | MEANS):
                     top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
-            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, minded)
+            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)
     if tail != NULL:
         if minded & MEANS:
             set_tail_weights(tail_weights, a.tail_length)
         for j in range(VECTORS):
             add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
-                     VECTORS, (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
+                     VECTORS, terms + LANES*rows + WIDTH*j, (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
     if few:
         add_few_lanes(s, p, sums, smalls, sides, means if means_summed(minded) else NULL, count, &r, minded)
         return
@@ -583,7 +589,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             for j in range(VECTORS):
                 sums[j] = vsub(sums[j], initial)
         add_to(&s.sum, &s.sum_error, vset(fold_add(sums)))
-        add_to(&s.sum, &s.sum_error, vmul(vset(HIGHEST), vset(fold_add(smalls))))
+        add_to(&s.sum, &s.sum_error, vset(fold_add(smalls)))
         if minded & TIES:
             add_to(&s.side, &s.side_error, vset(fold_add(sides)))
 
@@ -632,7 +638,7 @@ cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                                  int minded) noexcept nogil:
-    """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, or MEANS."""
+    """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, and STORED if terms are wanted; or MEANS."""
     cdef MeanState* m = <MeanState*>s
     cdef vector top[2 * VECTORS]     # the largest elements, and the least
     cdef double tail_weights[LANES]
@@ -682,14 +688,18 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
         if last and a.ahead != NULL:
             ahead = a.ahead
             rows_ahead = BLOCK_ROWS
+        if minded & STORED:
+            a.exponents[done // BLOCK_ROWS] = NAN
+            if not p.scaled and vfirst(s.offset) == 0:
+                a.exponents[done // BLOCK_ROWS] = vfirst(s.exponent)
         if a.weights != NULL or p.scaled or vfirst(s.offset) != 0 or clamped:
-            add_any_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, clamped, minded)
+            add_any_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, clamped, minded & ~STORED)
         elif minded & MOMENTS and vfirst(centre) != 0:
             add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded | CENTRED)
         elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
             add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded)
         else:
-            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded & CLOSE)
+            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded & ~TIES)
         if rows < rows_ahead:
             scan_row(top, ahead + LANES*rows, NULL, rows_ahead - rows, minded)
         done += rows
@@ -760,14 +770,14 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
             for part in range(means_summed(minded)):
                 means[part*LANES*VECTORS + lane] = mean_start(<int>part, minded)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
-                     &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, minded)
+                     &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, NULL, minded)
     for i in range(LANES, a.rows):
         for j in range(vectors):
             lane = (i % LANES) * vectors + j
             k = a.stride*i + WIDTH*j
             prefetch_next(a, i, j)
             add_term(vload(a.x + k), a.weights + k, &r[j], &sums[lane], &smalls[lane],
-                     &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, minded)
+                     &count[j] if counts else &sides[lane], &means[lane], LANES * VECTORS, NULL, minded)
     if minded & MEANS:
         for part in range(means_summed(minded)):
             for lane in range(LANES * vectors):
@@ -803,7 +813,7 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
     for j in range(vectors):
         t = state(s, j, minded)
         add_to(&t.sum, &t.sum_error, sums[j])
-        add_to(&t.sum, &t.sum_error, vmul(vset(HIGHEST), smalls[j]))
+        add_to(&t.sum, &t.sum_error, smalls[j])
         add_to(&t.side, &t.side_error, count[j] if counts else sides[j])
 
 
@@ -830,7 +840,7 @@ cdef inline void add_few_rows(State* s, const Parameters* p, const Block* a, Py_
             for part in range(means_summed(minded)):
                 mean[part] = zero
             add_term(smaller if minded & PAIRS else vload(a.x + k), a.weights + k, &r, &power, &small,
-                     &few.side if minded & TIES else &side, mean, 1, minded)
+                     &few.side if minded & TIES else &side, mean, 1, NULL, minded)
             add_one(&few, power, small, side, mean, minded)
         add_few(state(s, j, minded), &few, a.rows, &r, first, minded)
 

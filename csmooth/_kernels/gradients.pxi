@@ -69,7 +69,7 @@ cdef inline vector share_of(vector x, const double* weight, const Softmax* m) no
 
 cdef Mapping LOGSUMEXP_GRADIENT = Mapping(
     &SOFTMAX, sizeof(Gradient), logsumexp_gradient, logsumexp_gradient_apply, logsumexp_gradient_apply, NULL,
-    0.0)
+    NULL, 0.0)
 
 
 cdef extern from *:
@@ -109,9 +109,9 @@ cdef inline Softmax shares_of(const State* s, const Parameters* p, vector term, 
     m.shifted = m.scaled = m.special = True
     m.log = m.log_error = m.top = zero
     m.top_at = vset(NAN)
-    m.factor = relative_quotient(term, term_error, total, error, &m.excess)
+    m.factor = quotient(term, term_error, total, error, &m.rest)
     m.factor = vselect(none, zero, m.factor)
-    m.excess = vselect(none, zero, m.excess)
+    m.rest = vselect(none, zero, m.rest)
     m.none = vselect(flat, probability(zero, &m, SCALED), vmul(zero, m.factor))     # all count alike, or it does not
     return m
 
@@ -159,7 +159,7 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
     cdef const double* weight
     cdef Gradient g
     cdef Softmax tilted
-    cdef vector element, share, distance, zero = vset(0.0), infinity = vset(INFINITY)
+    cdef vector element, share, distance, tilt, zero = vset(0.0), infinity = vset(INFINITY)
     cdef vmask counts
     cdef Py_ssize_t i, j
     for j in range(vectors):
@@ -171,8 +171,9 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
             distance = vsub(vsub(element, g.mean), g.mean_error)
             counts = vless(vselect(vequal(share, zero), infinity, vabs(g.mean)), infinity)
             tilted = g.softmax              # so that nothing is rounded to a subnormal number on the way
-            tilted.factor = vmul(tilted.factor, vfma(tilted.alpha, distance, vset(1.0)))
-            tilted.factor = vselect(counts, tilted.factor, g.softmax.factor)
+            tilt = vselect(counts, vfma(tilted.alpha, distance, vset(1.0)), vset(1.0))
+            tilted.factor = vmul(tilted.factor, tilt)
+            tilted.rest = vmul(tilted.rest, tilt)
             vstore(y + y_stride*i + WIDTH*j,
                    vselect(vequal(g.mean, g.mean), share_of(finite(element), weight, &tilted), vset(NAN)))
             if z != NULL:                   # where it is all, its own distance is the others' share, squared
@@ -182,7 +183,7 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
 
 cdef Mapping BOLTZMANN_GRADIENT = Mapping(
     &BOLTZMANN_CLOSE, sizeof(Gradient), boltzmann_gradient, boltzmann_gradient_apply, boltzmann_gradient_apply, NULL,
-    0.0)
+    NULL, 0.0)
 
 
 cdef void logmeanexp_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
@@ -238,7 +239,7 @@ cdef inline vector slope_of_mean(vector distance, vector alpha, vector share, ve
 
 cdef Mapping LOGMEANEXP_GRADIENT = Mapping(
     &LOGMEANEXP, sizeof(Gradient), logmeanexp_gradient, logmeanexp_gradient_apply, logmeanexp_gradient_apply, NULL,
-    0.0)
+    NULL, 0.0)
 
 
 # Powers
@@ -359,7 +360,7 @@ cdef inline vector slope_of_power(vector size, vector weight, const PowerGradien
 
 cdef Mapping PNORM_GRADIENT = Mapping(
     &PNORM, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
-    0.0)
+    NULL, 0.0)
 
 
 cdef void pnorm_close_parameters(void* parameters, const double* power, double limit) noexcept nogil:
@@ -376,8 +377,8 @@ cdef Reduction PNORM_CLOSE = Reduction(
 
 cdef Mapping PNORM_SLOPE = Mapping(
     &PNORM_CLOSE, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
-    0.0)
+    NULL, 0.0)
 
 cdef Mapping PMEAN_GRADIENT = Mapping(
     &PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
-    0.0)
+    NULL, 0.0)

@@ -76,6 +76,7 @@ cdef struct Problem:
     bint weighted               # WEIGHTS are given, or needed to leave elements out
     bint single                 # floats are summed as such
     bint by_rows
+    bint streams                # results are so many that they had better not pass through the caches
 
 cdef struct Scratch:
     # What one worker needs; `x` and `weights` hold one packed block.
@@ -90,6 +91,8 @@ cdef struct Scratch:
     bint has_negative, has_infinite     # some parameter of the panel is
     double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
     double tail[LANES]
+    double* terms               # of a row, or NULL
+    double exponents[SUPERBLOCK_BLOCKS]
     double extremes[2]          # of the block that comes next, as the reduction scanned it
 
 

@@ -19,6 +19,9 @@ cdef struct Mapping:
     Apply apply_packed          # the same where elements are floats and the reduction sums them as such
     # The same for one output, whose floats lie side by side; false: not done; or NULL
     bint (*apply_singles)(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil
+    # The same for elements of one output, from what the reduction stored of them; false: not done; or NULL
+    bint (*apply_stored)(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
+                         bint streams) noexcept nogil
     double absent               # the result of elements that are left out
 
 cdef struct Slopes:
@@ -153,6 +156,11 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
         direct = out_direct = False
     while element < p.length:
         count = min(BLOCK, p.length - element)
+        if direct and out_direct and s.terms != NULL and m.apply_stored(
+                map, s.terms + element, s.exponents[element // BLOCK],
+                <double*>address(p, RESULTS, output, element), count, p.streams):
+            element += count
+            continue
         x = s.x
         y = s.x
         w = NULL
@@ -298,15 +306,22 @@ cdef int map_all(const Mapping* m, const Problem* p) except -1 nogil:
     cdef bint sloped = p.operands[SLOPE].data != NULL
     cdef size_t maps_size = (PANEL // WIDTH) * m.map_size
     cdef size_t slopes_size = sizeof(Slopes) + LANES * BLOCK * sizeof(double) if sloped else 0
-    cdef char* memory = scratch(p, &s, small, maps_size + slopes_size)
     cdef bint direct = takes_directly(p), out_direct = is_plain_out(p)
+    cdef bint stored = (direct and out_direct and m.apply_stored != NULL and p.by_rows and p.length <= SUPERBLOCK and not p.single
+                        and not p.has_initial and not sloped)
+    cdef size_t terms_size = (SUPERBLOCK + LANES) * sizeof(double) if stored else 0
+    cdef char* memory = scratch(p, &s, small, maps_size + slopes_size + terms_size)
     cdef Slopes* slopes = <Slopes*>(s.extra + maps_size)
     cdef double* z = <double*>(slopes + 1) if sloped else NULL
     cdef Py_ssize_t output
     if memory == NULL:
         raise MemoryError
+    if stored:
+        s.terms = <double*>(s.extra + maps_size + slopes_size)
     for output in range(0, p.outputs, 256):
         map_panel(m, p, &s, output, min(PANEL, p.outputs - output), s.extra, direct, out_direct, z, slopes)
+    if p.streams:
+        stream_end()
     if memory != small:
         free(memory)
     return 0

@@ -191,9 +191,10 @@ cdef inline vector fast_term(vector x, const PowerReference* r, vector* relative
     f = vfma(log, r.power, vfma1(e, r.power, vsub(r.shift, k)))
     if extreme:                             # f may be too large to vanish with the term
         vanishes = vless(k, vset(LOWEST_EXPONENT))
-        relative[0] = exp2_polynomial(vselect(vanishes, vset(0.0), f))
+        f = vselect(vanishes, vset(0.0), f)
+        relative[0] = vmul(f, exp2_quotient(f))
         return vselect(vanishes, vset(0.0), vlookup(TERM_TABLE, k))
-    relative[0] = exp2_polynomial(f)
+    relative[0] = vmul(f, exp2_quotient(f))
     return vlookup(TERM_TABLE, vmax(vset(LOWEST_EXPONENT), k))
 
 

@@ -39,7 +39,7 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
                             bint direct, double ceiling) noexcept nogil:
     cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False,
-                         s.x, s.x, 0)
+                         s.x, s.x, 0, NULL, NULL)
     cdef Py_ssize_t j, left = count % LANES
     if not direct:
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
@@ -66,7 +66,8 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
 cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element,
                              Py_ssize_t rows, bint direct) noexcept nogil:
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
-    cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride)
+    cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride, NULL,
+                         NULL)
     if (direct and columns == stride and last_stride(&p.outer, A) == sizeof(double)
             and run_length(&p.outer, output) >= columns):
         b.x = <const double*>address(p, A, output, element)
@@ -101,6 +102,8 @@ cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void
         count = min(SUPERBLOCK if direct else BLOCK, p.length - element)
         block = row_block(p, s, output, element, count, direct, ceiling)
         if direct:
+            block.terms = s.terms
+            block.exponents = s.exponents
             block.scanned = scanned[0]
             next_element = (element + count) % p.length
             next_output = output + (next_element == 0)
@@ -142,7 +145,8 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     """Merges one more element, `initial`, into the states of a group of outputs."""
     cdef const Reduction* r = p.reduction
     cdef double weights[WIDTH]
-    cdef Block block = Block(&s.tail[0], NULL, False, &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0)
+    cdef Block block = Block(&s.tail[0], NULL, False, &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0, NULL,
+                             NULL)
     cdef Py_ssize_t j
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
@@ -248,7 +252,8 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j
     cdef char* parameters = NULL
     cdef bint scanned = False
-    cdef Block nothing = Block(s.x, NULL, False, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0)
+    cdef Block nothing = Block(s.x, NULL, False, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0, NULL,
+                               NULL)
 
     if parameter.data != NULL or first == 0:
         set_parameters(p, s, first, count)
@@ -352,6 +357,7 @@ cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noex
     s.x = <double*>(s.extra + extra)
     s.weights = s.x + block
     s.weights_scale = 1
+    s.terms = NULL
     return memory
 
 

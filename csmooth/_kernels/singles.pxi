@@ -158,7 +158,9 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
 
 cdef void double_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
                      int minded) noexcept nogil:
-    if minded & CLOSE:
+    if minded & CLOSE and a.terms != NULL:
+        exponential_row(s, p, a, first, extremes, TIES | CLOSE | STORED)
+    elif minded & CLOSE:
         exponential_row(s, p, a, first, extremes, TIES | CLOSE)
     else:
         exponential_row(s, p, a, first, extremes, TIES)

@@ -10,7 +10,7 @@ cdef struct Softmax:
     # Vectors, each for WIDTH outputs.
     vector offset, scale, scale_error, shift, low
     vector maximum, alpha
-    vector factor, excess    # what turns a term into a probability: factor * (1 + excess)
+    vector factor, rest      # what turns a term into a probability, as the sum of two doubles
     vector log, log_error    # of the sum over the largest term
     bint shifted, scaled     # as in Parameters
     # The rest, and a large maximum, is minded only where some output is special.
@@ -28,7 +28,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     """Where the maximum or alpha is infinite only the ties count; a total of NaN makes all results NaN."""
     cdef Reference r = reference_of(s, p, 0)
     cdef Softmax m
-    cdef vector zero = vset(0.0), one = vset(1.0), total, error, excess, inverse, inverse_error
+    cdef vector zero = vset(0.0), one = vset(1.0), total, error, rest, inverse, inverse_error
     cdef vmask regular
     m.offset = r.offset
     m.scale = r.scale
@@ -52,7 +52,7 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.special = not vall(regular) or vany(vless(p.alpha, vset(SMALLEST_ALPHA)))
     if logarithm:
         m.special = m.special or vany(vless(vset(LARGE_MAXIMUM), s.maximum))
-        m.factor = m.excess = zero
+        m.factor = m.rest = zero
         m.log = log_double(total, error, True, &m.log_error)
         m.top_at = vselect(regular, vset(NAN), s.maximum)       # infinity times 0 otherwise
         m.top = vsub(zero, m.log)
@@ -61,13 +61,13 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     m.log = m.log_error = zero
     inverse = exp2_inverse(vsub(s.offset, s.maximum), p.scale, p.scale_error,
                            vadd(s.exponent, vset(ROUND_16TH - BIAS)), &inverse_error)
-    m.factor = relative_quotient(inverse, inverse_error, total, error, &m.excess)
+    m.factor = quotient(inverse, inverse_error, total, error, &m.rest)
     m.factor = vselect(regular, m.factor, vmul(zero, total))
-    m.excess = vselect(regular, m.excess, zero)
+    m.rest = vselect(regular, m.rest, zero)
     m.top_at = vselect(vequal(total, s.side), s.maximum, vset(NAN))     # so that one element has 1
     m.special = m.special or vany(vequal(m.top_at, m.top_at))
-    m.top = relative_quotient(one, zero, total, error, &excess)
-    m.top = vfma(m.top, excess, m.top)
+    m.top = quotient(one, zero, total, error, &rest)
+    m.top = vadd(m.top, rest)
     m.none = vmul(zero, m.factor)
     return m
 
@@ -139,17 +139,11 @@ cdef inline void apply_packed(const Softmax* maps, const double* x, Py_ssize_t s
                 vstore(y + y_stride*(2*i + k) + WIDTH*j, value)
 
 
-cdef inline vector relative_quotient(vector x, vector x_error, vector y, vector y_error, vector* excess) noexcept nogil:
-    """x / y; times 1 + excess it is (x + x_error) / (y + y_error), without rounding."""
-    cdef vector ratio = vdiv(x, y)
-    cdef vector rest = vfma1(vsub(vset(0.0), ratio), y, x)
-    excess[0] = vdiv(vsub(vadd(rest, x_error), vmul(ratio, y_error)), x)
-    return ratio
-
-
 cdef inline vector probability(vector x, const Softmax* m, int minded) noexcept nogil:
-    cdef vector t = vmax(m.low, vsub(x, m.offset) if minded & SHIFTED else x)
-    return vmul(exp2_reduced(t, m.scale, m.scale_error, m.shift, minded & SCALED, m.excess), m.factor)
+    cdef vector t = vmax(m.low, vsub(x, m.offset) if minded & SHIFTED else x), f, q
+    cdef vector power = exp2_terms(t, m.scale, m.scale_error, m.shift, minded & SCALED, &f, &q)
+    power = vfma(vmul(power, f), q, power)
+    return vfma1(power, m.factor, vmul(power, m.rest))
 
 
 cdef inline vector log_probability(vector x, const Softmax* m) noexcept nogil:
@@ -201,6 +195,38 @@ cdef void apply_any(const Softmax* maps, const double* x, Py_ssize_t stride, dou
         apply(maps, x, stride, y, y_stride, rows, vectors, False, SCALED)
     else:
         apply(maps, x, stride, y, y_stride, rows, vectors, False, 0)
+
+
+cdef bint stored_softmax(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
+                         bint streams) noexcept nogil:
+    """`streams`: whole vectors pass by the caches, which then need not read what they replace."""
+    cdef Softmax m = (<const Softmax*>map)[0]
+    cdef double down = exponent - vfirst(m.exponent)
+    cdef double part[WIDTH]
+    cdef Py_ssize_t i = 0
+    # A lower reference costs a power of two, exactly, unless the factor becomes a subnormal number.
+    if m.special or m.shifted or not down > -600:
+        return False
+    m.factor = vmul(m.factor, exp2_down(vset(down)))
+    m.rest = vmul(m.rest, exp2_down(vset(down)))
+    if streams:
+        i = min(count, (-<Py_ssize_t><uintptr_t>y & <Py_ssize_t>(sizeof(vector) - 1)) // <Py_ssize_t>sizeof(double))
+        vstore(part, stored_share(terms, &m))
+        memcpy(y, part, i * sizeof(double))
+        while i + WIDTH <= count:
+            vstream(y + i, stored_share(terms + i, &m))
+            i += WIDTH
+    while i + WIDTH <= count:
+        vstore(y + i, stored_share(terms + i, &m))
+        i += WIDTH
+    vstore(part, stored_share(terms + i, &m))
+    memcpy(y + i, part, (count - i) * sizeof(double))
+    return True
+
+
+cdef inline vector stored_share(const double* terms, const Softmax* m) noexcept nogil:
+    cdef vector term = vload(terms)
+    return vfma1(term, m.factor, vmul(term, m.rest))
 
 
 cdef void softmax_row(void* state, const void* parameters, const Block* a, bint first, double* extremes) noexcept nogil:
@@ -255,7 +281,7 @@ cdef void packed_softmax(const void* maps, const double* x, const double* weight
 
 
 cdef Mapping SOFTMAX_MAP = Mapping(
-    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, 0.0)
+    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, stored_softmax, 0.0)
 
 cdef Mapping LOG_SOFTMAX_MAP = Mapping(
-    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, NULL, -INFINITY)
+    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, NULL, NULL, -INFINITY)
