@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.exceptions import AxisError
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
@@ -135,15 +135,30 @@ def split_axes(function: str, axis: Axis, ndim: int) -> tuple[tuple[int, ...], t
     if type(axis) is int and -ndim <= axis < ndim:
         axis %= ndim
         return every[:axis] + every[axis + 1 :], (axis,)
-    if not isinstance(axis, tuple | list):
-        try:
-            axis = operator.index(axis)
-        except TypeError:
-            raise TypeError(f"{function}: axis must be None, an integer or a tuple of integers, not {axis!r}") from None
-    reduced = normalize_axis_tuple(axis, ndim or 1, f"{function}: axis")
+    try:
+        axes = [operator.index(one) for one in (axis if isinstance(axis, tuple | list) else (axis,))]
+    except TypeError:
+        raise TypeError(f"{function}: axis must be None, an integer or a tuple of integers, not {axis!r}") from None
+    length = ndim or 1
+    for one in axes:
+        if not -length <= one < length:
+            raise AxisError(one, ndim, function)
+    reduced = {one % length for one in axes}
+    if len(reduced) < len(axes):
+        raise ValueError(f"{function}: axis {axis} names an axis twice")
     if ndim == 0:  # as NumPy, which lets axis 0 and -1 stand for none
         return (), ()
     return tuple([k for k in every if k not in reduced]), tuple(sorted(reduced))
+
+
+def flag(function: str, name: str, value: Any) -> bool:
+    """A bool, or an integer that stands for one, as NumPy has it."""
+    if value is True or value is False:
+        return value
+    try:
+        return bool(value if isinstance(value, np.bool_) else operator.index(value))
+    except TypeError:
+        raise TypeError(f"{function}: {name} must be a bool, not {value!r}") from None
 
 
 def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -229,8 +244,8 @@ class Output:
 
     def __init__(self, function: str, into: Operands, keepdims: bool, out: Array | None, parameter: Any) -> None:
         self.given = out
+        self.keepdims = keepdims = flag(function, "keepdims", keepdims)
         self.shape = into.result_shape(keepdims)
-        self.keepdims = keepdims
         if out is None:
             self.array = np.empty(into.result_shape(False), into.dtype)
             return

@@ -107,7 +107,7 @@ def logsumexp(
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    others = keepdims or return_sign or initial is not None
+    others = keepdims is not False or return_sign or initial is not None
     vector = _reduce_vector("logsumexp", a, alpha, axis, b, where, out, others)
     if vector is not None:
         return vector
@@ -201,7 +201,7 @@ def logmeanexp(
     >>> logmeanexp([[1, 2, 4], [0, np.inf, 0]], alpha=[[np.inf], [-1]], axis=1)
     array([4.        , 0.40546511])
     """
-    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, where, out, keepdims)
+    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, where, out, keepdims is not False)
     if vector is not None:
         return vector
     into = _arrays.operands("logmeanexp", a, axis, b, where)
@@ -295,7 +295,7 @@ def boltzmann(
     >>> boltzmann([[0, 1000], [2, 3]], alpha=[[0], [2]], axis=1)
     array([500.        ,   2.88079708])
     """
-    vector = _reduce_vector("boltzmann", a, alpha, axis, b, where, out, keepdims)
+    vector = _reduce_vector("boltzmann", a, alpha, axis, b, where, out, keepdims is not False)
     if vector is not None:
         return vector
     into = _arrays.operands("boltzmann", a, axis, b, where)
@@ -379,7 +379,7 @@ def pnorm(
     >>> pnorm([1e200, 1e200], 3)
     np.float64(1.2599210498948731e+200)
     """
-    vector = _reduce_vector("pnorm", a, p, axis, b, where, out, keepdims)
+    vector = _reduce_vector("pnorm", a, p, axis, b, where, out, keepdims is not False)
     if vector is not None:
         return vector
     into = _arrays.operands("pnorm", a, axis, b, where)
@@ -467,7 +467,7 @@ def pmean(
     >>> pmean([[1, 2], [4, 4]], p=[[-1], [2]], axis=1)
     array([1.33333333, 4.        ])
     """
-    vector = _reduce_vector("pmean", a, p, axis, b, where, out, keepdims)
+    vector = _reduce_vector("pmean", a, p, axis, b, where, out, keepdims is not False)
     if vector is not None:
         return vector
     into = _arrays.operands("pmean", a, axis, b, where)

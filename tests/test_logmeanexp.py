@@ -175,7 +175,7 @@ def test_shapes_out_and_masks(level: str) -> None:
     ],
 )
 def test_refused(a: Any, keywords: dict[str, Any], error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"logmeanexp|repeated|duplicate"):
+    with pytest.raises(error, match=r"^logmeanexp: "):
         logmeanexp(a, **keywords)
 
 

@@ -421,7 +421,7 @@ def test_refused(
 ) -> None:
     """Before any work: with the name of the function and of the argument, and `out` as it was."""
     out = keywords.get("out", np.full((), 7.0))
-    with pytest.raises(error, match=f"{function.__name__}: .*{match}|repeated .axis|duplicate value in .{match}"):
+    with pytest.raises(error, match=f"^{function.__name__}: .*{match}"):
         function(a, p, **{**keywords, "out": out})
     assert np.all(out == 7)
 

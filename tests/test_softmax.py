@@ -714,9 +714,7 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
 def test_a_refused_call_leaves_out_untouched(function: Callable[..., Any], kind: str) -> None:
     keywords, error = BAD_CALLS[kind]
     out = np.full(A.shape, 7.0)
-    with pytest.raises(
-        error, match=rf"^{function.__name__}: {next(iter(keywords))}|^repeated axis in `{function.__name__}"
-    ):
+    with pytest.raises(error, match=rf"^{function.__name__}: {next(iter(keywords))}"):
         function(A, **{"axis": 1, **keywords}, out=out)
     assert (out == 7).all()
 
