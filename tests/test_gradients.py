@@ -584,6 +584,16 @@ def test_dtypes_without_gradients(name: str, dtype: str) -> None:
         assert str(x.dtype) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "alpha", "slope"),
+    [([0.0, 2.0], [2.0, -1.0], 1.0, -2.0354176761363416), ([2.0, 0.0], [-1.0, 0.5], 2.0, -0.037311533189508716)],
+)
+def test_slope_of_a_share_above_one(a: list[float], b: list[float], alpha: float, slope: float) -> None:
+    """Its own distance counts, though all of the others are less than nothing: the variance by the definition."""
+    # Terms of either sign cancel to the sum's third, or less; so a few units more.
+    np.testing.assert_allclose(both("boltzmann", a, alpha, b=b)[2], slope, rtol=8 * EPSILON)
+
+
 @every
 def test_bfloat16(name: str) -> None:
     """Computed as float32 and rounded once more, also in place."""

@@ -74,7 +74,7 @@ cdef Mapping LOGSUMEXP_GRADIENT = Mapping(
 
 cdef extern from *:
     """
-    #define NEARLY_ALL 0.9999999999999996   /* 1 - 2**-51 */
+    #define NEARLY_ALL 4.440892098500626e-16    /* 2**-51, by which a share of all may differ from 1 */
     #define INVERSE_OF_FACTOR 4.445007628777602e-61         /* 1 / FACTOR / 2**BIAS, and what rounding left of it */
     #define TWO_60 1.152921504606847e18                     /* 2**MOMENT_BIAS */
     #define MOMENT_TERM 7.174648137343064e-43               /* 2**(MOMENT_BIAS - BIAS) */
@@ -177,7 +177,7 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
             vstore(y + y_stride*i + WIDTH*j,
                    vselect(vequal(g.mean, g.mean), share_of(finite(element), weight, &tilted), vset(NAN)))
             if z != NULL:                   # where it is all, its own distance is the others' share, squared
-                counts = vless(vselect(counts, share, vset(1.0)), vset(NEARLY_ALL))
+                counts = vless(vset(NEARLY_ALL), vabs(vsub(vselect(counts, share, vset(1.0)), vset(1.0))))
                 vstore(z + y_stride*i + WIDTH*j, vselect(counts, vmul(vmul(share, distance), distance), zero))
 
 
