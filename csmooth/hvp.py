@@ -199,6 +199,10 @@ class _Call:
         initial: float | None = None,
     ) -> None:
         into = grad._operands(function, a, axis, b, where)
+        if into.plain:
+            raise TypeError(
+                f"{function}: Hessians have no dtype {into.dtype}; a and b must be floats of at most 64 bits"
+            )
         if len(into.shape) > np.ndim(a):
             raise ValueError(f"{function}: b has more dimensions than a of shape {np.shape(a)}")
         if function in ("logmeanexp", "boltzmann", "pmean"):

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.usefixtures("level", "floating_point_errors_raise")  # 
 INF, NAN = np.inf, np.nan
 BOUND = 3  # units of ulp(result) * max(1, condition number), which no derivative may exceed
 EPSILON = 2.0**-52
+LONG = np.longdouble
+BOUND_OF_LONG = 8  # likewise of longdouble, whose powers and logarithms are not taken in twice its precision
 BITS = 300  # enough for what cancels below: at most a third of them, where alpha**2 * variance is 1e-30
 PARAMETER = {"logsumexp": "alpha", "logmeanexp": "alpha", "boltzmann": "alpha", "pnorm": "p", "pmean": "p"}
 POWERS = ("pnorm", "pmean")
@@ -312,8 +314,9 @@ LIMITS: dict[str, list[tuple[Any, ...]]] = {
 @every
 def test_limits(name: str) -> None:
     for a, parameter, value, gradient, slope in LIMITS[name]:
-        for got, exact in zip(both(name, a, parameter), (value, gradient, slope), strict=True):
-            np.testing.assert_array_equal(got, exact, err_msg=f"{a} {parameter}")
+        for dtype in (np.float64, np.longdouble):
+            for got, exact in zip(both(name, np.array(a, dtype), parameter), (value, gradient, slope), strict=True):
+                np.testing.assert_array_equal(got, exact, err_msg=f"{a} {parameter}")
 
 
 def test_powers_that_overflow_or_vanish() -> None:
@@ -575,7 +578,7 @@ def test_dtypes(name: str, dtype: Any, result: Any) -> None:
 
 
 @every
-@pytest.mark.parametrize("dtype", ["longdouble", "complex64", "complex128", "object", "U1", "M8[s]"])
+@pytest.mark.parametrize("dtype", ["clongdouble", "complex64", "complex128", "object", "U1", "M8[s]"])
 def test_dtypes_without_gradients(name: str, dtype: str) -> None:
     x = np.ones(2, int).astype(dtype)
     for a, b in ((x, None), (np.ones(2, np.float32), x)):  # which makes complex64 no larger
@@ -584,14 +587,106 @@ def test_dtypes_without_gradients(name: str, dtype: str) -> None:
         assert str(x.dtype) in str(error.value)
 
 
+def exactly(x: np.longdouble) -> Any:
+    high = float(x)
+    return mpf(high) + mpf(float(x - high))
+
+
+@every
+def test_errors_of_longdouble(name: str) -> None:
+    """Of longdouble itself; norms and means enlarge them where p is small or elements are of different magnitudes."""
+    ulp = mpf(float(np.finfo(LONG).eps))
+    for given, exact in inputs(name):
+        a, b = given.a.astype(LONG), None if given.b is None else given.b.astype(LONG)
+        spread = np.abs(a).max() > 1e4 * np.abs(a).min()
+        if a.size > 100 or (name in POWERS and (abs(given.parameter) < 1 or spread)):
+            continue
+        _, gradient, slope = both(name, a, LONG(given.parameter), b=b)
+        with mp.workprec(BITS):
+            floor = exact.slope_floor * ulp**2 / EPSILON**2
+            allowed = BOUND_OF_LONG * ulp * max(abs(exact.slope), exact.slope_error) + floor
+            assert abs(exactly(slope) - exact.slope) <= allowed, given
+            for got, right_one, condition in zip(gradient, exact.gradient, exact.condition, strict=True):
+                allowed = BOUND_OF_LONG * ulp * max(1, condition) * abs(right_one)
+                assert abs(exactly(got) - right_one) <= allowed, given
+
+
+@every
+def test_longdouble_means_what_the_kernels_mean(name: str) -> None:
+    """Weights of both signs, absent elements, infinities, and arguments: the numbers that doubles have."""
+    rng = np.random.default_rng(4)
+    values = [-INF, 0.0, 1.0, 2.0, 2.0, INF] if name != "pmean" else [0.0, 1.0, 2.0, 2.0, INF]
+    for _ in range(150):
+        shape = (2, int(rng.integers(1, 5)))
+        parameter = float(rng.choice([1.0, -1.0, 2.0, 0.5, INF, -INF]))
+        keywords: dict[str, Any] = {"axis": 1, "keepdims": bool(rng.random() < 0.5)}
+        if rng.random() < 0.5:
+            keywords["b"] = rng.choice([0.0, 1.0, 2.0, -1.0, 0.5], shape)
+        if rng.random() < 0.5:
+            keywords["where"] = rng.random(shape) < 0.7
+        a = rng.choice(values, shape)
+        wanted = both(name, a, parameter, **keywords)
+        got = both(name, a.astype(LONG), parameter, **keywords)
+        for x, y in zip(got, wanted, strict=True):
+            assert x.dtype == LONG
+            # Doubles are off by 3 units of condition numbers up to 20, and by 2**-60 for what should cancel.
+            np.testing.assert_allclose(x, y, rtol=64 * EPSILON, atol=2.0**-60, err_msg=f"{a} {parameter} {keywords}")
+
+
+@every
+def test_longdouble_arguments(name: str) -> None:
+    """Spread by weights, masks, outputs, blocks of many outputs: as each row alone."""
+    a = np.arange(1.0, 7).astype(LONG).reshape(2, 3)
+    value, gradient, slope = both(name, a, 2.0, axis=1, b=np.array([[1.0, 2.0, 0.5]]))
+    for row in (0, 1):
+        alone = both(name, a[row], 2.0, b=np.array([1.0, 2.0, 0.5]))
+        for got, want in zip((value[row], gradient[row], slope[row]), alone, strict=True):
+            assert np.array_equal(got, want)
+    out = np.empty((2, 3), LONG)
+    assert getattr(grad, name)(a, axis=1, b=[[1.0, 2.0, 0.5]], out=out, **{PARAMETER[name]: 2.0})[1] is out
+    assert np.array_equal(out, gradient)
+    signed = a * [1, -1, 1] if name == "pnorm" else a
+    wanted = both(name, signed, 2.0, axis=1)[1]
+    for place in (signed.copy(), np.asfortranarray(signed)):
+        both(name, place, 2.0, axis=1, out=place)
+        assert np.array_equal(place, wanted)
+    single = both(name, signed, 2.0, axis=1, out=np.empty((2, 3), np.float32))[1]
+    assert np.array_equal(single, wanted.astype(np.float32))
+    spread = both(name, a[0], 2.0, b=np.array([[1.0, 2.0, 0.5], [1.0, 1.0, 1.0]]))[1]
+    longer = both(name, np.tile(a[0], (2, 1)), 2.0, b=np.array([[1.0, 2.0, 0.5], [1.0, 1.0, 1.0]]))[1]
+    assert np.array_equal(spread, longer.sum(axis=0))
+    masked = getattr(grad, name)(np.ma.array(a, mask=[[0, 1, 0], [1, 1, 1]]), axis=1, **{PARAMETER[name]: 2.0})
+    assert masked[0].mask.tolist() == [False, True]
+    assert np.array_equal(masked[1].data[0, ::2], both(name, a[0, ::2], 2.0)[1])
+    many = both(name, np.tile(a, (9000, 1)), 2.0, axis=1)
+    assert np.array_equal(many[1], np.tile(both(name, a, 2.0, axis=1)[1], (9000, 1)))
+
+
+@pytest.mark.parametrize("initial", [-INF, -2.0, 3.0, INF])
+def test_longdouble_initial(initial: float) -> None:
+    a = np.array([1, 3, -2], LONG)
+    got, want = (both("logsumexp", x, 0.5, initial=initial) for x in (a, a.astype(float)))
+    for x, y in zip(got, want, strict=True):
+        assert x.dtype == LONG
+        np.testing.assert_allclose(x, y, rtol=2 * BOUND * 6 * EPSILON)  # as `test_initial`
+
+
 @pytest.mark.parametrize(
     ("a", "b", "alpha", "slope"),
     [([0.0, 2.0], [2.0, -1.0], 1.0, -2.0354176761363416), ([2.0, 0.0], [-1.0, 0.5], 2.0, -0.037311533189508716)],
 )
 def test_slope_of_a_share_above_one(a: list[float], b: list[float], alpha: float, slope: float) -> None:
     """Its own distance counts, though all of the others are less than nothing: the variance by the definition."""
-    # Terms of either sign cancel to the sum's third, or less; so a few units more.
-    np.testing.assert_allclose(both("boltzmann", a, alpha, b=b)[2], slope, rtol=8 * EPSILON)
+    for dtype in (np.float64, LONG):
+        # Terms of either sign cancel to the sum's third, or less; so a few units more.
+        np.testing.assert_allclose(both("boltzmann", np.array(a, dtype), alpha, b=b)[2], slope, rtol=8 * EPSILON)
+
+
+def test_cancelled_mean() -> None:
+    """Where the value is -inf as weights cancel, the gradient is 0, not NaN."""
+    value, gradient = grad.logmeanexp([-INF, 1.0, 1.0], b=[1.0, 1.0, -1.0])
+    assert value == -INF
+    assert gradient.tolist() == [0, 0, 0]
 
 
 @every
@@ -733,7 +828,7 @@ def test_central_differences(name: str, parameter: float, weights: list[float] |
     ],
 )
 def test_kinks(name: str, a: list[float], parameter: float, gradient: list[float]) -> None:
-    for dtype in (np.float64, np.float32):
+    for dtype in (np.float64, np.float32, np.longdouble):
         got = getattr(grad, name)(np.array(a, dtype), **{PARAMETER[name]: parameter})[1]
         np.testing.assert_array_equal(got, np.array(gradient, dtype))
 
@@ -745,9 +840,8 @@ def test_wrong_arguments(name: str) -> None:
     for wrt in ("b", (), ("a", "x"), None, 3):
         with pytest.raises(ValueError, match="wrt"):
             function([1.0, 2.0], wrt=wrt, out=out, **key)
-    for dtype in (np.longdouble, np.complex128):
-        with pytest.raises(TypeError):
-            function(np.ones(2, dtype), out=out, **key)
+    with pytest.raises(TypeError):
+        function(np.ones(2, np.complex128), out=out, **key)
     assert (out == 7).all()
 
 

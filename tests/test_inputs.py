@@ -115,13 +115,13 @@ def test_a_and_b_of_different_dtypes(name: str, a: str, b: str, result: str) -> 
         assert same_bits(got, np.asarray(want).astype(result))
 
 
-@every_reduction
+@every_weighted
 def test_longdouble_of_a_or_b(name: str) -> None:
     """Finer than a double: what a double rounds away stays."""
-    function, fine = REDUCTIONS[name], np.longdouble(1) + np.finfo(np.longdouble).eps
-    assert function(np.array([fine])) == fine
-    assert function(np.ones(1, np.longdouble)).dtype == np.longdouble
-    assert function(np.ones(1, np.float32), b=np.ones(1, np.longdouble)).dtype == np.longdouble
+    function, fine = WEIGHTED[name], np.longdouble(1) + np.finfo(np.longdouble).eps
+    assert parts(function(np.array([fine])))[0] == fine
+    single, ones = np.ones(3, np.float32), np.ones(3, np.longdouble)
+    assert {x.dtype for x in (*parts(function(ones)), *parts(function(single, b=ones)))} == {ones.dtype}
 
 
 @every_function
