@@ -565,7 +565,8 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             set_tail_weights(tail_weights, a.tail_length)
         for j in range(VECTORS):
             add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
-                     VECTORS, terms + LANES*rows + WIDTH*j, (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
+                     VECTORS, terms + LANES*rows + WIDTH*j,
+                     (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
     if few:
         add_few_lanes(s, p, sums, smalls, sides, means if means_summed(minded) else NULL, count, &r, minded)
         return
