@@ -771,7 +771,7 @@ def test_no_floating_point_error(function: Callable[..., Any], value: float) -> 
 
 # One answer: each output has the bits that it has alone, and what is left out or written elsewhere changes nothing
 
-CASES = 26  # for each layout and each set of keywords: 1040 in all, for each function, at every level
+CASES = 13  # for each layout and each set of keywords: 520 in all, for each function, at every level
 SETS = {"nothing else": "nothing else", "where": "where", "alpha": "parameter", "where and alpha": "all"}
 OUTPUTS_CHECKED = 6  # of each case, one by one
 
