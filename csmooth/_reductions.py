@@ -279,8 +279,9 @@ def boltzmann(
     softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Each block of elements is summed
     about a centre of its own, so that 1e8 ± 1 keep their digits. Without weights
     :math:`\min a \le B \le \max a` holds in floating point. Elements whose exponentials are less than 1e-325 of the
-    largest count for nothing, and weights below 1e-290 lose digits. For :math:`|α|` below 1e-271, sums overflow where
-    elements exceed 1e308 divided by their number, as those of :func:`numpy.mean` do, unless the maximum is as large.
+    largest count for nothing, and weights below 1e-290 lose digits. For :math:`|α|` below 1e-271 those less than 1e-307
+    of the largest count for nothing, and sums overflow where elements exceed 1e308 divided by their number, as those of
+    :func:`numpy.mean` do, unless the maximum is as large.
 
     References
     ----------

@@ -559,3 +559,12 @@ def test_moments_do_not_overflow(value: float, n: int) -> None:
         if value * alpha > 1e9:  # what is smaller comes first, and its sums are moved
             results.append(boltzmann(np.concatenate([np.ones(300), a]), alpha))
         assert max(abs(result - value) for result in results) <= 2 * np.spacing(abs(value))  # the bound
+
+
+@pytest.mark.parametrize("large", [1e16, 3e16, -1e16])
+def test_what_does_not_count_is_no_centre(level: str, large: float) -> None:
+    """256 elements that keep their digits, although one is far from them."""
+    a = np.append(large + 4 * np.arange(255), 5.0 if large > 0 else -1e20)
+    exact = reference.boltzmann(a)
+    assert units(boltzmann(a), exact) <= 0.5 + 2**-10  # of the rounding of the result, and little more
+    assert same_bits(boltzmann(np.stack([a, a], 1), axis=0)[1], boltzmann(a))

@@ -758,3 +758,23 @@ def test_error(level: str, function: Function, signed: bool) -> None:
     assert len([e for e in errors if 0 < e[-1] < INF]) >= 300
     worst = max(errors, key=lambda e: e[0])
     assert worst[0] <= 2, worst
+
+
+@pytest.mark.parametrize(
+    ("a", "p", "b"),
+    [
+        ([2.0**-400, 0], 1.05, [2.0**-300, 2.0**400]),  # weights make up for what lies far below, but not for 0
+        ([2.0**-400, 2.0**-1060], 1.05, [2.0**-300, 2.0**400]),
+        ([1, 0.1], 3.5, [1.5e308, 1]),  # sums that do not overflow, nor do their terms
+        ([1.1, 0.1], 3.5, [1e308, 1]),
+        ([1] * 20, 2.5, [7e306] * 20),
+    ],
+)
+def test_extreme_weights(level: str, a: list[float], p: float, b: list[float]) -> None:
+    with mp.workprec(200):
+        exact = sum(mpf(w) * mpf(x) ** mpf(p) for x, w in zip(a, b, strict=True)) ** (1 / mpf(p))
+    result = pnorm(a, p, b=b)
+    assert units(result, Exact(exact, 1.0, 1.0)) <= 2
+    for axis in (0, 1):
+        side_by_side = [np.stack([np.array(x, float)] * 40, 1 - axis) for x in (a, b)]
+        assert same_bits(pnorm(side_by_side[0], p, axis=axis, b=side_by_side[1]), np.full(40, result))

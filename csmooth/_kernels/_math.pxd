@@ -359,7 +359,10 @@ cdef inline vector log2_split(vector x, vector* exponent, vector* index) noexcep
 
 
 cdef inline vector log2_fast(vector x, vector* exponent) noexcept nogil:
-    """log2(x) - exponent, off by 2**-53.6 at most, for normal x > 0; NaN for NaN. As log2_split, but m stays in x."""
+    """log2(x) - exponent, off by 2**-53.6 at most, for normal x > 0 below 2**1023; NaN for NaN.
+
+    Of 0 and subnormal numbers it only says that they are small. As log2_split, but m stays in x.
+    """
     cdef vector bits = viadd(x, vset(HALF_16TH)), index = vshr(bits, 48), reciprocal, z, q
     exponent[0] = vexponent(bits)
     reciprocal = visub(vpick(LARGE_RECIPROCAL, index), viand(bits, vset(INFINITY)))     # over 2**exponent

@@ -3,10 +3,11 @@
  * Every operation is one IEEE operation per element, so a kernel written with them gives the same bits at every
  * width. vfma() rounds once, except on processors without a fused multiply-add, where it is a*b + c; vfma1() rounds
  * (nearly) once everywhere, and vfms1() is a*b - c. vmax(a, b) is a > b ? a : b, so a NaN in a gives b; so with
- * vmin(); vlarger(a, b) is vmax(vabs(a), b), for b >= 0. vexponent() is that of a positive normal number. vload_part() reads the
- * first `count` elements, nothing beyond them, and takes the others from `fill`; vtranspose() exchanges rows and
- * columns of WIDTH vectors, of which `count` rows are wanted; vunzip() makes of two vectors one of the elements at even
- * places, and one of the others. Shifts and the i-operations see the bits as unsigned 64-bit integers.
+ * vmin(); vlarger(a, b) is vmax(vabs(a), b), for b >= 0. vexponent() is that of a positive normal number; of 0 and
+ * subnormal ones it is below -1022, depending on the level. vload_part() reads the first `count` elements, nothing
+ * beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH vectors, of which
+ * `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one of the others.
+ * Shifts and the i-operations see the bits as unsigned 64-bit integers.
  *
  * An svector has floats, twice as many, and its operations begin with s. snarrow() rounds two vectors to one, swiden()
  * makes two of one. smax() is as vmax(), sfma() rounds once but for the last bit, rarely, where it is made of doubles;

@@ -11,7 +11,7 @@ cdef void boltzmann_tile(void* states, const void* parameters, const Block* a, P
 
 
 cdef void boltzmann_merge(void* into, const void* other, const void* parameters) noexcept nogil:
-    merge(<State*>into, <const State*>other, <const Parameters*>parameters, True)
+    merge(<State*>into, <const State*>other, <const Parameters*>parameters, MOMENTS)
 
 
 cdef inline vector mean_of(const State* s, const Parameters* p) noexcept nogil:

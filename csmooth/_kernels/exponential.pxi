@@ -14,10 +14,11 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
 (b) The exponent is an integer, so moving the reference multiplies by a power of two, exactly.
 (c) Where abs(x * scale) >= 2**46 a double cannot hold x * scale to 1/16.  There the offset is the maximum and
     the exponent 0.  Moving the offset rounds, harmlessly: next to such x, terms change by that when x is rounded.
-(d) A block's moment is taken about its centre, the element nearest to 0, unless their signs differ: so it loses no
-    digits where elements are alike, and differences from it are exact. In the state it is about 0; the second double
-    sees to that. At most LANES elements, and all for gradients, have their moment about 0 at once, as the sum of two
-    doubles. With moments terms carry FACTOR * 2**(MOMENT_BIAS - lowered), so that moments do not overflow.
+(d) A block's moment is taken about its centre, the first bits of the element nearest to 0, unless their signs differ:
+    so it loses no digits where elements are alike, and differences from it are as good as exact. In the state it is
+    about 0; the second double sees to that. At most LANES elements, and all for gradients, have their moment about 0
+    at once, as the sum of two doubles. With moments terms carry FACTOR * 2**(MOMENT_BIAS - lowered), so that moments
+    do not overflow.
 (e) Near 0, where abs(x * scale) <= 0.49, exp(alpha * x) is 1 + alpha * x + curve. The weights of these elements are
     summed, and their lines, weight * x, about a centre as in (d), which are all that counts if alpha is tiny. Far
     elements have only a curve, their exponential. So the rounding errors of curves are small beside alpha * x, and the
@@ -99,8 +100,8 @@ cdef enum:
     WEIGHTED_MEANS = 1024        # weights of logmeanexp are given: what rounding leaves is summed, too
     PAIRS = 4096        # two elements without weights, of which one is the maximum
     CENTRED = 8192      # the centre of moments may differ from 0
-    STORED = 32768      # with ties, terms are stored
     CLAMPED = 16384     # with moments, elements may lie so low that they count for nothing, or the scale be 0
+    STORED = 32768      # neither with moments nor with means: terms are stored
 
 
 cdef inline State empty_state() noexcept nogil:
@@ -181,17 +182,17 @@ cdef inline void add_to(vector* total, vector* total_error, vector x) noexcept n
     total_error[0] = vadd(total_error[0], error)
 
 
-cdef void raise_to(State* s, vector maximum, const Parameters* p, bint moments) noexcept nogil:
+cdef void raise_to(State* s, vector maximum, const Parameters* p, int minded) noexcept nogil:
     """Gives a state the larger of the two maxima; the old one, with its ties, joins the sum."""
     cdef vmask up = vless(s.maximum, maximum)
     cdef vector factor, zero = vset(0.0)
-    cdef State t = state_at(vselect(up, maximum, s.maximum), p, moments)
+    cdef State t = state_at(vselect(up, maximum, s.maximum), p, minded & MOMENTS)
     t.exponent = vselect(up, t.exponent, s.exponent)
     t.offset = vselect(up, t.offset, s.offset)
-    factor = rescaling(s, &t, p, moments)
+    factor = rescaling(s, &t, p, minded & MOMENTS)
     t.sum = vmul(s.sum, factor)
     t.sum_error = vmul(s.sum_error, factor)
-    if moments:
+    if not minded & TIES:
         t.side = vmul(s.side, factor)
         t.side_error = vmul(s.side_error, factor)
     else:
@@ -227,15 +228,15 @@ cdef inline void start(State* s, vector maximum, const Parameters* p, int minded
         m.line = m.line_error = m.near = m.near_error = m.far = m.far_error = vset(0.0)
 
 
-cdef inline void merge(State* s, const State* t, const Parameters* p, bint moments) noexcept nogil:
+cdef inline void merge(State* s, const State* t, const Parameters* p, int minded) noexcept nogil:
     cdef vector factor, zero = vset(0.0)
     cdef vmask tie
-    raise_to(s, t.maximum, p, moments)
-    factor = rescaling(t, s, p, moments)
+    raise_to(s, t.maximum, p, minded)
+    factor = rescaling(t, s, p, minded & MOMENTS)
     tie = vequal(s.maximum, t.maximum)
     add_to(&s.sum, &s.sum_error, vmul(t.sum, factor))
     s.sum_error = vfma(t.sum_error, factor, s.sum_error)
-    if moments:
+    if not minded & TIES:
         add_to(&s.side, &s.side_error, vmul(t.side, factor))
         s.side_error = vfma(t.side_error, factor, s.side_error)
     else:
@@ -674,12 +675,12 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             start(s, vset(maximum), p, minded)
             first = False
         elif maximum > vfirst(s.maximum):
-            raise_to(s, vset(maximum), p, not minded & TIES)
+            raise_to(s, vset(maximum), p, minded)
         if minded & MEANS:
             centre = centre_of_line(p.near, vset(maximum), vset(minimum))
             m.minimum = vmin(vset(minimum), m.minimum)
         if minded & MOMENTS:
-            low = vfirst(reference_of(s, p, minded).low)
+            low = vfirst(vadd(s.offset, reference_of(s, p, minded).low))
             clamped = any_clamped(vset(minimum), vset(low), p)
             if clamped:
                 minimum = least_that_counts(a, done, rows, tail, low)
@@ -861,13 +862,13 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
         if first:
             start(t, maximum, &p[j], minded)
         elif vany(vless(t.maximum, maximum)):
-            raise_to(t, maximum, &p[j], not minded & TIES)
+            raise_to(t, maximum, &p[j], minded)
         if minded & MEANS:
             m = <MeanState*>t
             m.minimum = vmin(minimum, m.minimum)
             centre[j] = centre_of_line(p[j].near, maximum, minimum)
         if minded & MOMENTS:
-            low = reference_of(t, &p[j], minded).low
+            low = vadd(t.offset, reference_of(t, &p[j], minded).low)
             if any_clamped(minimum, low, &p[j]):
                 shifted = True                      # which minds it, too
                 minimum = least_of_column(a, WIDTH*j, low)

@@ -107,7 +107,7 @@ cdef inline Softmax shares_of(const State* s, const Parameters* p, vector term, 
     m.maximum = s.maximum
     m.alpha = p.alpha
     m.shifted = m.scaled = m.special = True
-    m.log = m.log_error = m.top = zero
+    m.log = m.log_error = m.top = m.exponent = m.total = zero
     m.top_at = vset(NAN)
     m.factor = quotient(term, term_error, total, error, &m.rest)
     m.factor = vselect(none, zero, m.factor)

@@ -27,7 +27,7 @@ cdef void logmeanexp_tile(void* states, const void* parameters, const Block* a, 
 cdef void logmeanexp_merge(void* into, const void* other, const void* parameters) noexcept nogil:
     cdef MeanState* m = <MeanState*>into
     cdef const MeanState* t = <const MeanState*>other
-    merge(&m.state, &t.state, <const Parameters*>parameters, True)
+    merge(&m.state, &t.state, <const Parameters*>parameters, MEANS)
     m.minimum = vmin(t.minimum, m.minimum)
     add_pair(&m.line, &m.line_error, t.line, t.line_error)
     add_pair(&m.near, &m.near_error, t.near, t.near_error)

@@ -21,7 +21,7 @@ cdef void logsumexp_tile(void* states, const void* parameters, const Block* a, P
 
 
 cdef void logsumexp_merge(void* into, const void* other, const void* parameters) noexcept nogil:
-    merge(<State*>into, <const State*>other, <const Parameters*>parameters, False)
+    merge(<State*>into, <const State*>other, <const Parameters*>parameters, TIES)
 
 
 cdef inline vector sum_of(const State* s, const Parameters* p, vector* error, bint pairs) noexcept nogil:

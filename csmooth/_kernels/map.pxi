@@ -309,7 +309,7 @@ cdef int map_all(const Mapping* m, const Problem* p) except -1 nogil:
     cdef bint direct = takes_directly(p), out_direct = is_plain_out(p)
     cdef bint stored = (direct and out_direct and m.apply_stored != NULL and p.by_rows and p.length <= SUPERBLOCK
                         and not p.single and not p.has_initial and not sloped)
-    cdef size_t terms_size = (SUPERBLOCK + LANES) * sizeof(double) if stored else 0
+    cdef size_t terms_size = (p.length + LANES) * sizeof(double) if stored else 0
     cdef char* memory = scratch(p, &s, small, maps_size + slopes_size + terms_size)
     cdef Slopes* slopes = <Slopes*>(s.extra + maps_size)
     cdef double* z = <double*>(slopes + 1) if sloped else NULL

@@ -87,8 +87,8 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     s.exponent = vmul(even, p.power)
     if kind < LOGARITHM:
         return r
-    if kind == LOGARITHM:                       # which needs no scale unless numbers are extreme
-        even = vselect(vless(vabs(even), vset(500.0)), zero, even)
+    if kind == LOGARITHM:       # which needs no scale unless numbers are extreme, or weights make small ones count
+        even = vselect(vless(vabs(even), vselect(vless(p.count, vset(INFINITY)), vset(500.0), zero)), zero, even)
         r.scale = vlookup(EXP2_TABLE, vsub(vset(ROUND_16TH), even))
     m = vmul(m, r.scale)
     log = log2_fast(m, &e) if kind == LOGARITHM else log2_double(m, zero, zero, False, &e, &m)
@@ -100,6 +100,8 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     r.origin = vsub(s.base, even) if kind == LOGARITHM else s.base
     log = vadd(vmul(p.power, log), vmul(p.power, e))
     s.exponent = vselect(is_large, zero, vsub(vadd(log, integer), integer))
+    if kind == LOGARITHM:       # so that FACTOR makes no sum overflow
+        s.exponent = vadd(s.exponent, one)
     r.shift = vsub(vset(ROUND_16TH), s.exponent)
     if kind == CAREFUL:
         s.unit = r.unit = vselect(vequal(s.exponent, zero), one, zero)
@@ -178,7 +180,7 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
 
 
 cdef inline vector fast_term(vector x, const PowerReference* r, vector* relative, bint extreme) noexcept nogil:
-    """A term of LOGARITHM over 1 + relative. `extreme`: elements are scaled, or (d) applies, or none may be above 0."""
+    """A term of LOGARITHM over 1 + relative. `extreme`: elements are scaled, or (d) applies. Else 0 has 2**-1000."""
     cdef vector y = vabs(x), e, k, f, log
     cdef vmask vanishes
     if extreme:

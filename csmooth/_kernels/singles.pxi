@@ -224,7 +224,7 @@ cdef inline void single_row(State* s, const Parameters* p, const Block* a, bint 
             if first:
                 start(s, vset(maximum), p, TIES)
             elif maximum > vfirst(s.maximum):
-                raise_to(s, vset(maximum), p, False)
+                raise_to(s, vset(maximum), p, TIES)
             if maximum == vfirst(s.maximum):
                 add_single_row(s, p, a, done, rows, tail, ahead, rows_ahead, top, TIES | source)
             else:
@@ -296,7 +296,7 @@ cdef void single_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t 
         if first:
             start(&t[j], maximum, &p[j], TIES)
         elif vany(vless(s[j].maximum, maximum)):
-            raise_to(&t[j], maximum, &p[j], False)
+            raise_to(&t[j], maximum, &p[j], TIES)
         suits[j] = suits_singles(t[j].maximum, p[j].scale)
         all_suit = all_suit and vall(suits[j])
         any_suits = any_suits or vany(suits[j])
