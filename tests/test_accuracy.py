@@ -2,7 +2,8 @@
 
 A row is a function, a domain, its inputs, and the bound on their errors. For logsumexp the bound is 1 for ordinary
 data: half a unit is the rounding of the result, the rest that of the terms. Where the result is near zero, because
-maximum and logarithm cancel, it is 1.5. For boltzmann it is 2, as the errors of terms do not end in a logarithm.
+maximum and logarithm cancel, it is 1.5. For boltzmann it is 2, as the errors of terms do not end in a logarithm; with
+weights 4, as any element may have most of the sum, and its moment a rounding error for each row of lanes that follows.
 ``python tests/test_accuracy.py`` prints the worst errors as a table.
 """
 
@@ -142,6 +143,18 @@ def boltzmann_of_all_sizes() -> Iterator[Input]:
             yield Input(a, {"alpha": size * rng.choice([1, -1])} | ({} if b is None else {"b": b}))
 
 
+def one_dominates(weighted: bool = False) -> Iterator[Input]:
+    """One element has most of the sum: then the rounding errors of its moment do not average out."""
+    rng = np.random.default_rng(11)
+    for n in (33, 50, 128, 129, 256, 300, 1000):
+        for number in range(30):
+            b = {"b": np.exp(3 * rng.normal(size=n))} if weighted else {}
+            yield Input(rng.choice([5, 8, 12]) * rng.normal(size=n) + rng.choice([0, 0, 30, -30]), b)
+            low = rng.uniform(-30, -8, n)
+            low[rng.integers(n)] = rng.uniform(0.1, 4.5)
+            yield Input(low / 2 if number % 3 == 0 else low, b | ({"alpha": 2.0} if number % 3 == 0 else {}))
+
+
 def means(dtype: Any = np.float64) -> Iterator[Input]:
     """Sharpness 0 or next to nothing."""
     rng = np.random.default_rng(9)
@@ -187,6 +200,8 @@ ROWS = [
     Row("logsumexp", "float32: sums near 1", partial(sums_near_one, np.float32), 1, np.float32),
     *rows("boltzmann", 2),
     Row("boltzmann", "1 to 20000 elements, scales 1e-6 to 1e3, with and without weights", boltzmann_of_all_sizes, 2),
+    Row("boltzmann", "one element dominates", one_dominates, 2),
+    Row("boltzmann", "one element dominates, weights", partial(one_dominates, True), 4),
     Row("boltzmann", "alpha 0, 1e-300, -1e-12", means, 2),
     Row("boltzmann", "float32: alpha 0, 1e-300, -1e-12", partial(means, np.float32), 2, np.float32),
 ]

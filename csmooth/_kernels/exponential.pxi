@@ -15,10 +15,11 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
 (c) Where abs(x * scale) >= 2**46 a double cannot hold x * scale to 1/16.  There the offset is the maximum and
     the exponent 0.  Moving the offset rounds, harmlessly: next to such x, terms change by that when x is rounded.
 (d) A block's moment is taken about its centre, the first bits of the element nearest to 0, unless their signs differ:
-    so it loses no digits where elements are alike, and differences from it are as good as exact. In the state it is
-    about 0; the second double sees to that. At most LANES elements, and all for gradients, have their moment about 0
-    at once, as the sum of two doubles. With moments terms carry FACTOR * 2**(MOMENT_BIAS - lowered), so that moments
-    do not overflow.
+    so it loses no digits where elements are alike, and differences from it are as good as exact. Without weights, and
+    near the maximum of all, the centre is the block's maximum from HIGH on, as the mean lies at most log(BLOCK) / alpha
+    below that; and where the maximum turns out to have much of the sum. In the state the moment is about 0; the second
+    double sees to that. At most LANES elements, and all for gradients, have their moment about 0 at once, as the sum of
+    two doubles. With moments terms carry FACTOR * 2**(MOMENT_BIAS - lowered), so that moments do not overflow.
 (e) Near 0, where abs(x * scale) <= 0.49, exp(alpha * x) is 1 + alpha * x + curve. The weights of these elements are
     summed, and their lines, weight * x, about a centre as in (d), which are all that counts if alpha is tiny. Far
     elements have only a curve, their exponential. So the rounding errors of curves are small beside alpha * x, and the
@@ -35,14 +36,17 @@ cdef extern from *:
     #define FEW_START_BIASED 1.0284403483257538e62   /* 2**206 */
     #define LARGE_ELEMENT 8.452712498170644e270   /* 2**900 */
     #define SMALL_SCALE 1.1830521861667747e-271   /* 2**-900 */
+    #define TERM 1.152921504606847e18   /* 2**60, MOMENT_BIAS of an exponent */
     #define SMALLEST_ALPHA 1.0261342003245941e-289   /* 2**-960: EXPONENT_MIN / scale must not overflow */
     """
     double CLOSE_START, LARGEST_PRODUCT, LARGEST_SCALE, FEW_START, FEW_START_BIASED, FEW_START_OF_MOMENTS
-    double LARGE_ELEMENT, SMALL_SCALE, SMALLEST_ALPHA
+    double LARGE_ELEMENT, SMALL_SCALE, SMALLEST_ALPHA, TERM
 
 cdef enum:
     # With moments: enough for means as small as the least double
     MOMENT_BIAS = 60
+    HIGH = 8                    # log2(BLOCK), of maximum * scale
+    BEHIND = 2                  # as far below the maximum, terms count for a quarter of it
     LOWERED = 64                # below 1, for the largest elements, of which up to 2**53 may be summed
 
 cdef struct State:
@@ -382,10 +386,37 @@ cdef inline vector centre_of(vector maximum, vector minimum) noexcept nogil:
     return vselect(vless(vabs(centre), vset(INFINITY)), centre, zero)
 
 
-cdef inline vector centre_of_moment(vector maximum, vector minimum) noexcept nogil:
-    """Cut to 11 bits, so that differences are as small, nearly, and exact: multiples of an element's last bit, less
-    than the element, of the same sign and less than 2**42 times the centre."""
-    return vshl(vshr(centre_of(maximum, minimum), 42), 42)
+cdef inline vector cut(vector x) noexcept nogil:
+    """The first 11 bits."""
+    return vshl(vshr(x, 42), 42)
+
+
+cdef inline vector centre_of_moment(vector maximum, vector minimum, vector behind, const Parameters* p) noexcept nogil:
+    """Cut, so that differences from the element nearest to 0 are as small, nearly, and exact: multiples of an element's
+    last bit, less than the element, of the same sign and less than 2**42 times the centre.
+
+    `behind`: how far the maximum is below that of all elements, times the scale. Given weights, any element may have
+    most of the sum.
+    """
+    cdef vmask high = vless(vset(HIGH), vmul(maximum, p.scale)), counts = vless(behind, vset(BEHIND))
+    cdef vector centre = centre_of(maximum, minimum)
+    if p.weighted:
+        return cut(centre)
+    return cut(vselect(high, vselect(counts, vselect(vless(maximum, vset(LARGE_ELEMENT)), maximum, centre), centre),
+                       centre))
+
+
+cdef inline vector least_sum(vector maximum, vector centre, vector behind, const Parameters* p,
+                             Py_ssize_t count) noexcept nogil:
+    """Of a block's terms, if their largest may be most of it and the centre is not near it; else -inf.
+
+    A smaller sum is so unequal that the rounding errors of the largest moment do not average out: it has one for each
+    row that follows. About the maximum that moment is nearly 0.
+    """
+    cdef vector none = vset(-INFINITY), least = vset((4 if count > 4*LANES else 2) * (FACTOR * TERM))
+    least = vselect(vless(vset(1.0), behind), none, none if p.weighted else least)
+    least = vselect(vequal(lowered(maximum, p), vset(0.0)), least, none)
+    return vselect(vequal(centre, cut(maximum)), none, least)
 
 
 cdef inline vector centre_of_line(vector near, vector maximum, vector minimum) noexcept nogil:
@@ -512,10 +543,10 @@ cdef double least_that_counts(const Block* a, Py_ssize_t start, Py_ssize_t rows,
     return fold_min(least)
 
 
-cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                         const double* tail, vector centre, const double* ahead, Py_ssize_t rows_ahead, vector* top,
-                         int minded) noexcept nogil:
-    """Adds a block, `rows` rows from `start` on and the tail.
+cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
+                         const double* tail, vector centre, double dominated, const double* ahead,
+                         Py_ssize_t rows_ahead, vector* top, int minded) noexcept nogil:
+    """Adds a block, `rows` rows from `start` on and the tail; with moments, unless its sum is below `dominated`.
 
     With each vector one of the rows `ahead` is scanned into `top`, and what lies two blocks further prefetched: so what
     is read from memory comes evenly, in the shade of the arithmetic. (Row by row it came in bursts: 1.3 x the time.)
@@ -546,7 +577,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             add_term(vload((x if tail == NULL else tail) + WIDTH*j), w + WIDTH*j, &r, &sums[j], &smalls[j], &sides[j],
                      &means[j], VECTORS, NULL, minded | CLOSE | (CLAMPED if tail != NULL else 0))
         add_few_lanes(s, p, sums, smalls, sides, means, count, &r, minded | CLOSE)
-        return
+        return True
     for j in range(VECTORS):
         sums[j] = initial
         smalls[j] = sides[j] = vset(0.0)
@@ -570,7 +601,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                      (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
     if few:
         add_few_lanes(s, p, sums, smalls, sides, means if means_summed(minded) else NULL, count, &r, minded)
-        return
+        return True
     if minded & MEANS:
         for i in range(means_summed(minded)):
             for j in range(VECTORS):
@@ -581,6 +612,8 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         add_means(s, mean, mean_error, count, &r, minded)
     elif minded & MOMENTS:
         total = fold_closely(sums, &total_error, minded & CLOSE)
+        if total < dominated:
+            return False
         moment = fold_closely(sides, &moment_error, minded & CLOSE)
         if minded & CLOSE:
             total_error += fold_add(smalls)
@@ -594,6 +627,7 @@ cdef inline void add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         add_to(&s.sum, &s.sum_error, vset(fold_add(smalls)))
         if minded & TIES:
             add_to(&s.side, &s.side_error, vset(fold_add(sides)))
+    return True
 
 
 cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const vector* smalls, const vector* sides,
@@ -621,21 +655,21 @@ cdef void add_few_lanes(State* s, const Parameters* p, const vector* sums, const
     add_few(s, &few, count, r, False, minded)
 
 
-cdef void add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                      const double* tail, vector centre, const double* ahead, Py_ssize_t rows_ahead, vector* top,
-                      bint clamped, int minded) noexcept nogil:
+cdef bint add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
+                      const double* tail, vector centre, double dominated, const double* ahead, Py_ssize_t rows_ahead,
+                      vector* top, bint clamped, int minded) noexcept nogil:
     """As add_row, for what is less common: weights, references with an offset, alpha other than 1."""
     if a.weights != NULL and minded & MEANS and p.weighted:
         minded |= SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
+        return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded)
     elif a.weights != NULL:
         minded |= SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
+        return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded)
     elif vfirst(s.offset) != 0 or clamped:
         minded |= SHIFTED | SCALED | CENTRED | CLAMPED
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded)
+        return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded)
     else:
-        add_row(s, p, a, start, rows, tail, centre, ahead, rows_ahead, top, minded | SCALED | CENTRED)
+        return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded | SCALED | CENTRED)
 
 
 cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,
@@ -645,11 +679,11 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     cdef vector top[2 * VECTORS]     # the largest elements, and the least
     cdef double tail_weights[LANES]
     cdef const double* tail = NULL
-    cdef vector centre = vset(0.0)
-    cdef double maximum, minimum, low
+    cdef vector behind, centre = vset(0.0)
+    cdef double maximum, minimum, low, dominated = -INFINITY
     cdef const double* ahead
     cdef Py_ssize_t done = 0, rows, rows_ahead, left, j
-    cdef bint last = False, clamped = False
+    cdef bint last = False, clamped = False, added
     for j in range(VECTORS):
         top[j] = vset(extremes[0]) if a.scanned else vset(-INFINITY)
         if minded & (MOMENTS | MEANS):
@@ -684,7 +718,11 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             clamped = any_clamped(vset(minimum), vset(low), p)
             if clamped:
                 minimum = least_that_counts(a, done, rows, tail, low)
-            centre = centre_of_moment(vset(maximum), vset(minimum))
+            behind = vmul(vsub(s.maximum, vset(maximum)), p.scale)
+            centre = centre_of_moment(vset(maximum), vset(minimum), behind, p)
+            if not minded & CLOSE:
+                dominated = vfirst(least_sum(vset(maximum), centre, behind, p,
+                                             LANES*rows + (0 if tail == NULL else a.tail_length)))
         ahead = a.x + LANES*(done + rows)
         rows_ahead = min(BLOCK_ROWS, left - rows)
         if last and a.ahead != NULL:
@@ -694,14 +732,21 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             a.exponents[done // BLOCK_ROWS] = NAN
             if not p.scaled and vfirst(s.offset) == 0:
                 a.exponents[done // BLOCK_ROWS] = vfirst(s.exponent)
-        if a.weights != NULL or p.scaled or vfirst(s.offset) != 0 or clamped:
-            add_any_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, clamped, minded & ~STORED)
-        elif minded & MOMENTS and vfirst(centre) != 0:
-            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded | CENTRED)
-        elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
-            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded)
-        else:
-            add_row(s, p, a, done, rows, tail, centre, ahead, rows_ahead, top, minded & ~TIES)
+        added = False
+        while not added:
+            if a.weights != NULL or p.scaled or vfirst(s.offset) != 0 or clamped:
+                added = add_any_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, top, clamped,
+                                    minded & ~STORED)
+            elif minded & MOMENTS and vfirst(centre) != 0:
+                added = add_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, top, minded | CENTRED)
+            elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
+                added = add_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, top, minded)
+            else:
+                added = add_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, top, minded & ~TIES)
+            if not minded & MOMENTS:
+                break
+            centre = cut(vset(maximum))
+            dominated = -INFINITY
         if rows < rows_ahead:
             scan_row(top, ahead + LANES*rows, NULL, rows_ahead - rows, minded)
         done += rows
@@ -739,8 +784,9 @@ cdef inline vector least_of_column(const Block* a, Py_ssize_t column, vector low
     return least
 
 
-cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const vector* centre, Py_ssize_t vectors,
-                          int minded) noexcept nogil:
+cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const vector* centre,
+                          const vector* dominated, vector* refused, Py_ssize_t vectors, int minded) noexcept nogil:
+    """Adds a block of each output; with moments, but for vectors with sums below `dominated`, not 0 in `refused`."""
     cdef vector sums[LANES * VECTORS]
     cdef vector smalls[LANES * VECTORS]
     cdef vector sides[LANES * VECTORS]
@@ -803,7 +849,11 @@ cdef inline void add_tile(State* s, const Parameters* p, const Block* a, const v
                 sums_error[j] = vadd(sums_error[j], smalls[j])
                 sides_error[j] = vadd(sides_error[j], means[j])
         for j in range(vectors):
-            add_sums(&s[j], sums[j], sums_error[j], sides[j], sides_error[j], &r[j], False, minded)
+            refused[j] = vset(0.0)
+            if not minded & CLOSE:
+                refused[j] = vselect(vless(sums[j], dominated[j]), vset(1.0), refused[j])
+            if not vany(vless(vset(0.0), refused[j])):
+                add_sums(&s[j], sums[j], sums_error[j], sides[j], sides_error[j], &r[j], False, minded)
         return
     if minded & CLOSE:
         for lane in range(LANES * vectors):
@@ -851,7 +901,10 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
                                   int minded) noexcept nogil:
     """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, or MEANS."""
     cdef vector centre[VECTORS]
-    cdef vector maximum, minimum, low
+    cdef vector dominated[VECTORS]
+    cdef vector refused[VECTORS]
+    cdef vector maximum, minimum, low, behind
+    cdef Block again
     cdef State* t
     cdef MeanState* m
     cdef bint shifted = False, scaled = False
@@ -872,21 +925,45 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
             if any_clamped(minimum, low, &p[j]):
                 shifted = True                      # which minds it, too
                 minimum = least_of_column(a, WIDTH*j, low)
-            centre[j] = centre_of_moment(maximum, minimum)
+            behind = vmul(vsub(t.maximum, maximum), p[j].scale)
+            centre[j] = centre_of_moment(maximum, minimum, behind, &p[j])
+            if not minded & CLOSE:
+                dominated[j] = least_sum(maximum, centre[j], behind, &p[j], a.rows)
         shifted = shifted or vany(vless(vset(0.0), vabs(t.offset)))
         scaled = scaled or p[j].scaled
+    add_any_tile(s, p, a, centre, dominated, refused, vectors, shifted, scaled, minded)
+    if minded & MOMENTS and not minded & CLOSE:
+        for j in range(vectors):
+            if vany(vless(vset(0.0), refused[j])):  # once more, about the maximum
+                t = state(s, j, minded)
+                maximum = scan_column(a, WIDTH*j, &minimum, minded)
+                centre[j] = vselect(vless(vset(0.0), refused[j]), cut(maximum), centre[j])
+                dominated[j] = vset(-INFINITY)
+                again = a[0]
+                again.x += WIDTH*j
+                if again.weights != NULL:
+                    again.weights += WIDTH*j
+                add_any_tile(t, &p[j], &again, &centre[j], &dominated[j], &refused[j], 1, shifted, scaled, minded)
+
+
+cdef inline void add_any_tile(State* s, const Parameters* p, const Block* a, const vector* centre,
+                              const vector* dominated, vector* refused, Py_ssize_t vectors, bint shifted, bint scaled,
+                              int minded) noexcept nogil:
     if a.weights != NULL and minded & MEANS and p.weighted:
-        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS)
+        minded |= SHIFTED | SCALED | WEIGHTED | WEIGHTED_MEANS
+        add_tile(s, p, a, centre, dominated, refused, vectors, minded)
     elif a.weights != NULL:
-        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED)
+        minded |= SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED
+        add_tile(s, p, a, centre, dominated, refused, vectors, minded)
     elif shifted:
-        add_tile(s, p, a, centre, vectors, minded | SHIFTED | SCALED | CENTRED | CLAMPED)
+        minded |= SHIFTED | SCALED | CENTRED | CLAMPED
+        add_tile(s, p, a, centre, dominated, refused, vectors, minded)
     elif scaled:
-        add_tile(s, p, a, centre, vectors, minded | SCALED | CENTRED)
+        add_tile(s, p, a, centre, dominated, refused, vectors, minded | SCALED | CENTRED)
     elif vectors == VECTORS:
-        add_tile(s, p, a, centre, VECTORS, minded | CENTRED)
+        add_tile(s, p, a, centre, dominated, refused, VECTORS, minded | CENTRED)
     else:
-        add_tile(s, p, a, centre, vectors, minded | CENTRED)
+        add_tile(s, p, a, centre, dominated, refused, vectors, minded | CENTRED)
 
 
 cdef inline bint any_scaled(const Parameters* p, Py_ssize_t vectors) noexcept nogil:
