@@ -5,6 +5,7 @@ from ._duality import conjugate, logsumexp_bounds
 from ._reductions import boltzmann, logmeanexp, logsumexp, mellowmax, pmean, pnorm
 from ._softmax import log_softmax, softmax
 from ._version import __version__
+from ._workers import set_workers
 
 __all__ = [
     "__version__",
@@ -19,5 +20,6 @@ __all__ = [
     "mellowmax",
     "pmean",
     "pnorm",
+    "set_workers",
     "softmax",
 ]

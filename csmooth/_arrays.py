@@ -12,6 +12,8 @@ import numpy as np
 from numpy.exceptions import AxisError
 from numpy.typing import ArrayLike, NDArray
 
+from . import _workers
+
 Array: TypeAlias = NDArray[Any]
 Axis: TypeAlias = int | tuple[int, ...] | None
 Dtype: TypeAlias = np.dtype[Any]
@@ -33,6 +35,7 @@ class Operands(NamedTuple):
     reduced: tuple[int, ...]
     shape: tuple[int, ...]
     dtype: Dtype  # of the result
+    workers: int  # threads that may take part
 
     @property
     def plain(self) -> bool:
@@ -51,7 +54,9 @@ class Operands(NamedTuple):
         return self.a.shape[: len(self.kept)]
 
 
-def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where: ArrayLike) -> Operands:
+def operands(
+    function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where: ArrayLike, workers: int | None = None
+) -> Operands:
     """Checks and arranges the input of a reduction."""
     mask, weights_mask = mask_of(a), mask_of(b)
     array = np.asarray(a)
@@ -83,6 +88,7 @@ def operands(function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where
         reduced,
         shape,
         dtype,
+        _workers.count(function, workers),
     )
 
 

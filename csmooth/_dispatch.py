@@ -34,6 +34,7 @@ class Kernels(Protocol):
         initial: float | np.floating | None,
         out: NDArray[np.floating],
         sign: NDArray[np.floating] | None,
+        workers: int,
     ) -> None: ...
 
     def reduce_vector(
@@ -55,6 +56,7 @@ class Kernels(Protocol):
         out: NDArray[np.floating] | None,
         sign: NDArray[np.floating] | None,
         slope: NDArray[np.floating] | None,
+        workers: int,
     ) -> None: ...
 
 

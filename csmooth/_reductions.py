@@ -24,6 +24,7 @@ def logsumexp(
     initial: float | None = None,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""Logarithm of a sum of exponentials, a smooth maximum: :math:`\frac1α \log \sum_i b_i e^{α a_i}`.
 
@@ -56,6 +57,8 @@ def logsumexp(
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
         Receives the result (not the sign), which is rounded to its own dtype first. It may overlap `a`.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -107,11 +110,11 @@ def logsumexp(
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    others = keepdims is not False or return_sign or initial is not None
+    others = keepdims is not False or return_sign or initial is not None or workers is not None
     vector = _reduce_vector("logsumexp", a, alpha, axis, b, where, out, others)
     if vector is not None:
         return vector
-    into = _arrays.operands("logsumexp", a, axis, b, where)
+    into = _arrays.operands("logsumexp", a, axis, b, where, workers)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial, into)
     of_value = into._replace(dtype=into.real_dtype) if return_sign else into
@@ -131,6 +134,7 @@ def logmeanexp(
     alpha: ArrayLike = 1.0,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""Logarithm of a mean of exponentials, mellowmax: :math:`\frac1α \log (\sum_i b_i e^{α a_i} / \sum_i b_i)`.
 
@@ -158,6 +162,8 @@ def logmeanexp(
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
         Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -201,10 +207,11 @@ def logmeanexp(
     >>> logmeanexp([[1, 2, 4], [0, np.inf, 0]], alpha=[[np.inf], [-1]], axis=1)
     array([4.        , 0.40546511])
     """
-    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, where, out, keepdims is not False)
+    others = keepdims is not False or workers is not None
+    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, where, out, others)
     if vector is not None:
         return vector
-    into = _arrays.operands("logmeanexp", a, axis, b, where)
+    into = _arrays.operands("logmeanexp", a, axis, b, where, workers)
     _arrays.require_elements("logmeanexp", into)
     sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
     value = _arrays.Output("logmeanexp", into, keepdims, out, sharpness)
@@ -224,6 +231,7 @@ def boltzmann(
     *,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""Mean weighted by exponentials, a smooth maximum: :math:`\sum_i b_i a_i e^{α a_i} / \sum_i b_i e^{α a_i}`.
 
@@ -252,6 +260,8 @@ def boltzmann(
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
         Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -274,7 +284,7 @@ def boltzmann(
 
     Notes
     -----
-    The error stays within 2 ulp of the result times max(1, condition number), the condition number being
+    The error stays within 2 ulp of the result, 4 with weights, times max(1, condition number), the latter being
     :math:`\sum_i |a_i p_i (1 + α (a_i - B))| / |B|`, or :math:`\sum_i |a_i| p_i / |B|` if that is larger, with the
     softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Each block of elements is summed
     about a centre of its own, so that 1e8 ± 1 keep their digits. Without weights
@@ -296,10 +306,11 @@ def boltzmann(
     >>> boltzmann([[0, 1000], [2, 3]], alpha=[[0], [2]], axis=1)
     array([500.        ,   2.88079708])
     """
-    vector = _reduce_vector("boltzmann", a, alpha, axis, b, where, out, keepdims is not False)
+    others = keepdims is not False or workers is not None
+    vector = _reduce_vector("boltzmann", a, alpha, axis, b, where, out, others)
     if vector is not None:
         return vector
-    into = _arrays.operands("boltzmann", a, axis, b, where)
+    into = _arrays.operands("boltzmann", a, axis, b, where, workers)
     _arrays.require_elements("boltzmann", into)
     sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
     value = _arrays.Output("boltzmann", into, keepdims, out, sharpness)
@@ -316,6 +327,7 @@ def pnorm(
     *,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""p-norm, a smooth maximum of absolute values: :math:`(\sum_i b_i |a_i|^p)^{1/p}`.
 
@@ -342,6 +354,8 @@ def pnorm(
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
         Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -380,10 +394,11 @@ def pnorm(
     >>> pnorm([1e200, 1e200], 3)
     np.float64(1.2599210498948731e+200)
     """
-    vector = _reduce_vector("pnorm", a, p, axis, b, where, out, keepdims is not False)
+    others = keepdims is not False or workers is not None
+    vector = _reduce_vector("pnorm", a, p, axis, b, where, out, others)
     if vector is not None:
         return vector
-    into = _arrays.operands("pnorm", a, axis, b, where)
+    into = _arrays.operands("pnorm", a, axis, b, where, workers)
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     value = _arrays.Output("pnorm", into, keepdims, out, power)
     reduce("pnorm", into, power, None, value.array)
@@ -399,6 +414,7 @@ def pmean(
     *,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""Power mean of numbers that are not negative: :math:`(\sum_i b_i a_i^p / \sum_i b_i)^{1/p}`.
 
@@ -425,6 +441,8 @@ def pmean(
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
         Receives the result, which is rounded to its own dtype first. It may overlap `a`.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -468,10 +486,11 @@ def pmean(
     >>> pmean([[1, 2], [4, 4]], p=[[-1], [2]], axis=1)
     array([1.33333333, 4.        ])
     """
-    vector = _reduce_vector("pmean", a, p, axis, b, where, out, keepdims is not False)
+    others = keepdims is not False or workers is not None
+    vector = _reduce_vector("pmean", a, p, axis, b, where, out, others)
     if vector is not None:
         return vector
-    into = _arrays.operands("pmean", a, axis, b, where)
+    into = _arrays.operands("pmean", a, axis, b, where, workers)
     _arrays.require_elements("pmean", into)
     power = _arrays.parameter("pmean", "p", p, into, zero=True)
     value = _arrays.Output("pmean", into, keepdims, out, power)
@@ -503,6 +522,7 @@ def reduce(
             initial,
             out,
             sign,
+            into.workers,
         )
     if type(parameter) is not float or parameter != parameter:
         unknown = np.isnan(parameter)
@@ -536,6 +556,7 @@ def map(
         out,
         sign,
         slope,
+        into.workers,
     )
 
 

@@ -17,6 +17,7 @@ def softmax(
     alpha: ArrayLike = 1.0,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""Exponentials over their sum, the gradient of `logsumexp`: :math:`e^{α a_i} / \sum_j e^{α a_j}`.
 
@@ -37,6 +38,8 @@ def softmax(
         Broadcasts to the shape of `a`; elements that are False are left out, and give 0.
     out : ndarray, optional
         Receives the result, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def softmax(
     array([[0.26894142, 0.73105858],
            [0.        , 1.        ]])
     """
-    return _mapped("softmax", a, axis, alpha, where, out)
+    return _mapped("softmax", a, axis, alpha, where, out, workers)
 
 
 def log_softmax(
@@ -86,6 +89,7 @@ def log_softmax(
     alpha: ArrayLike = 1.0,
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
+    workers: int | None = None,
 ) -> Any:
     r"""Logarithm of `softmax`: :math:`α a_i - \log \sum_j e^{α a_j}`.
 
@@ -105,6 +109,8 @@ def log_softmax(
         Broadcasts to the shape of `a`; elements that are False are left out, and give -inf.
     out : ndarray, optional
         Receives the result, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -128,7 +134,7 @@ def log_softmax(
     >>> log_softmax([40, 0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _mapped("log_softmax", a, axis, alpha, where, out)
+    return _mapped("log_softmax", a, axis, alpha, where, out, workers)
 
 
 def _mapped(
@@ -138,8 +144,9 @@ def _mapped(
     alpha: ArrayLike,
     where: ArrayLike,
     out: NDArray[Any] | None,
+    workers: int | None,
 ) -> Any:
-    into = _arrays.operands(function, a, axis, None, where)
+    into = _arrays.operands(function, a, axis, None, where, workers)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
     value = _arrays.Results(function, into, out, sharpness)
     if into.plain:

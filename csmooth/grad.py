@@ -29,6 +29,7 @@ def logsumexp(
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
     wrt: str | tuple[str, ...] = "a",
+    workers: int | None = None,
 ) -> tuple[Any, Any]:
     r"""Value and gradient of `csmooth.logsumexp`: :math:`b_i e^{α a_i} / \sum_j b_j e^{α a_j}`, the softmax.
 
@@ -40,6 +41,8 @@ def logsumexp(
         Receives the gradient, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
     wrt : str or tuple of str, optional
         What the value is differentiated with respect to: "a", "alpha" or a tuple of these.
+    workers : int, optional
+        How many threads may take part; see `csmooth.set_workers`, which sets the default.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def logsumexp(
     >>> grad.logsumexp([1, 2, 3], wrt=("a", "alpha"))[1][1]
     np.float64(-0.8323955818399389)
     """
-    into = _operands("logsumexp", a, axis, b, where)
+    into = _operands("logsumexp", a, axis, b, where, workers)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial, into)
     call = _Call("logsumexp", "alpha", a, into, sharpness, keepdims, out, wrt, start, return_sign)
@@ -96,6 +99,7 @@ def logmeanexp(
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
     wrt: str | tuple[str, ...] = "a",
+    workers: int | None = None,
 ) -> tuple[Any, Any]:
     r"""Value and gradient of `csmooth.logmeanexp`: :math:`b_i e^{α a_i} / \sum_j b_j e^{α a_j}`, the softmax.
 
@@ -107,6 +111,8 @@ def logmeanexp(
         Receives the gradient, as for `csmooth.grad.logsumexp`.
     wrt : str or tuple of str, optional
         "a", "alpha" or a tuple of these.
+    workers : int, optional
+        As for `csmooth.grad.logsumexp`.
 
     Returns
     -------
@@ -131,7 +137,7 @@ def logmeanexp(
     >>> grad.logmeanexp([1, 2, 3], alpha=0, wrt=("a", "alpha"))
     (np.float64(2.0), (array([0.33333333, 0.33333333, 0.33333333]), np.float64(0.3333333333333333)))
     """
-    into = _operands("logmeanexp", a, axis, b, where)
+    into = _operands("logmeanexp", a, axis, b, where, workers)
     _arrays.require_elements("logmeanexp", into)
     sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
     call = _Call("logmeanexp", "alpha", a, into, sharpness, keepdims, out, wrt)
@@ -156,6 +162,7 @@ def boltzmann(
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
     wrt: str | tuple[str, ...] = "a",
+    workers: int | None = None,
 ) -> tuple[Any, Any]:
     r"""Value B and gradient of `csmooth.boltzmann`: :math:`p_i (1 + α (a_i - B))` with the softmax p.
 
@@ -167,6 +174,8 @@ def boltzmann(
         Receives the gradient, as for `csmooth.grad.logsumexp`.
     wrt : str or tuple of str, optional
         "a", "alpha" or a tuple of these.
+    workers : int, optional
+        As for `csmooth.grad.logsumexp`.
 
     Returns
     -------
@@ -191,7 +200,7 @@ def boltzmann(
     >>> grad.boltzmann([0, 0, 3])[1]
     array([-0.07825615, -0.07825615,  1.15651229])
     """
-    into = _operands("boltzmann", a, axis, b, where)
+    into = _operands("boltzmann", a, axis, b, where, workers)
     _arrays.require_elements("boltzmann", into)
     sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
     call = _Call("boltzmann", "alpha", a, into, sharpness, keepdims, out, wrt)
@@ -212,6 +221,7 @@ def pnorm(
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
     wrt: str | tuple[str, ...] = "a",
+    workers: int | None = None,
 ) -> tuple[Any, Any]:
     r"""Value N and gradient of `csmooth.pnorm`: :math:`b_i \operatorname{sign}(a_i) (|a_i| / N)^{p-1}`.
 
@@ -223,6 +233,8 @@ def pnorm(
         Receives the gradient, as for `csmooth.grad.logsumexp`.
     wrt : str or tuple of str, optional
         "a", "p" or a tuple of these.
+    workers : int, optional
+        As for `csmooth.grad.logsumexp`.
 
     Returns
     -------
@@ -248,7 +260,7 @@ def pnorm(
     >>> grad.pnorm([3, -4])
     (np.float64(5.0), array([ 0.6, -0.8]))
     """
-    into = _operands("pnorm", a, axis, b, where)
+    into = _operands("pnorm", a, axis, b, where, workers)
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
     call.run()
@@ -277,6 +289,7 @@ def pmean(
     where: ArrayLike = True,
     out: NDArray[Any] | None = None,
     wrt: str | tuple[str, ...] = "a",
+    workers: int | None = None,
 ) -> tuple[Any, Any]:
     r"""Value M and gradient of `csmooth.pmean`: :math:`b_i (a_i / M)^{p-1} / \sum_j b_j`.
 
@@ -288,6 +301,8 @@ def pmean(
         Receives the gradient, as for `csmooth.grad.logsumexp`.
     wrt : str or tuple of str, optional
         "a", "p" or a tuple of these.
+    workers : int, optional
+        As for `csmooth.grad.logsumexp`.
 
     Returns
     -------
@@ -312,7 +327,7 @@ def pmean(
     >>> grad.pmean([1, 4], 0)
     (np.float64(2.0), array([1.  , 0.25]))
     """
-    into = _operands("pmean", a, axis, b, where)
+    into = _operands("pmean", a, axis, b, where, workers)
     _arrays.require_elements("pmean", into)
     power = _arrays.parameter("pmean", "p", p, into, zero=True)
     call = _Call("pmean", "p", a, into, power, keepdims, out, wrt)
@@ -327,9 +342,14 @@ def pmean(
 
 
 def _operands(
-    function: str, a: ArrayLike, axis: _arrays.Axis, b: ArrayLike | None, where: ArrayLike
+    function: str,
+    a: ArrayLike,
+    axis: _arrays.Axis,
+    b: ArrayLike | None,
+    where: ArrayLike,
+    workers: int | None = None,
 ) -> _arrays.Operands:
-    into = _arrays.operands(function, a, axis, b, where)
+    into = _arrays.operands(function, a, axis, b, where, workers)
     if into.dtype.kind == "c":
         raise TypeError(f"{function}: gradients have no dtype {into.dtype}; a and b must be real")
     return into

@@ -144,25 +144,24 @@ cdef void arrange(Problem* p) noexcept nogil:
 
 
 cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask,
-                   parameter, initial, cnp.ndarray out, sign):
+                   parameter, initial, cnp.ndarray out, sign, int workers):
     """Reduces the dimensions of `a` after the first `outer_dims` into `out`, which has only those.
 
     a, weights: numbers; where, mask, weights_mask: bool; all of one shape. parameter: a number, or an array of the
     shape of out. initial: a number. weights, where, masks, initial, sign: or None. out, sign: floats of
-    at most 64 bits.
+    at most 64 bits. workers: the number of threads.
     """
     cdef Problem p
     set_problem(&p, reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial)
     set_operand(&p, OUT, out, 0)
     if sign is not None:
         set_operand(&p, SIGN, sign, 0)
-    with nogil:
-        arrange(&p)
-        reduce_all(&p)
+    arrange(&p)
+    do_all(NULL, &p, workers)
 
 
 cdef map_arrays(const Mapping* m, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter,
-                initial, cnp.ndarray results, out, sign, slope):
+                initial, cnp.ndarray results, out, sign, slope, int workers):
     """Writes what a map makes of `a` into `results`, which has its shape, and may be `a` itself.
 
     As reduce_arrays for the other arguments; out and slope may be None.
@@ -176,9 +175,8 @@ cdef map_arrays(const Mapping* m, int outer_dims, cnp.ndarray a, weights, where,
         set_operand(&p, SIGN, sign, 0)
     if slope is not None:
         set_operand(&p, SLOPE, slope, 0)
-    with nogil:
-        arrange(&p)
-        map_all(m, &p)
+    arrange(&p)
+    do_all(m, &p, workers)
 
 
 cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
@@ -207,7 +205,9 @@ cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
     p.weighted = p.has_initial = False
     p.by_rows = p.length > LANES
     p.single = sums_singles(&p)
-    if p.length > BLOCK:                    # releasing the lock pays
+    if p.length >= SHARED:
+        do_all(NULL, &p, default_workers("", None))
+    elif p.length > BLOCK:                  # releasing the lock pays
         with nogil:
             reduce_all(&p)
     else:

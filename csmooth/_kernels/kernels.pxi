@@ -12,6 +12,7 @@ include "powers.pxi"
 include "map.pxi"
 include "softmax.pxi"
 include "gradients.pxi"
+include "share.pxi"
 include "entry.pxi"
 
 cdef extern from "_vector.h":
@@ -34,9 +35,9 @@ cdef const Reduction* reduction_named(str name) except NULL:
 
 
 def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter, initial,
-           cnp.ndarray out, sign):
+           cnp.ndarray out, sign, int workers=1):
     reduce_arrays(reduction_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, out,
-                  sign)
+                  sign, workers)
 
 
 def reduce_vector(str name, a, parameter, axis, b, where, out, others):
@@ -68,7 +69,7 @@ cdef const Mapping* map_named(str name) except NULL:
 
 
 def map(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter, initial,
-        cnp.ndarray results, out, sign, slope):
+        cnp.ndarray results, out, sign, slope, int workers=1):
     """The softmax, its logarithm, or the gradient of a reduction."""
     map_arrays(map_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, results, out,
-               sign, slope)
+               sign, slope, workers)

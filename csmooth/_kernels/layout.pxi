@@ -87,7 +87,9 @@ cdef struct Scratch:
     char* parameters
     char* spare_parameters      # of one output, in every lane
     char* extra
+    Py_ssize_t first            # output of the panel
     double parameter[PANEL]
+    bint has_parameters         # those of some panel; they are alike unless there is an array of them
     bint has_negative, has_infinite     # some parameter of the panel is
     double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
     double tail[LANES]
@@ -301,14 +303,14 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
     pack(x, row_step, p, A, output, columns, element, rows)
     if scratch.has_negative:
         for j in range(columns):
-            if scratch.parameter[(output + j) % PANEL] < 0:
+            if scratch.parameter[output + j - scratch.first] < 0:
                 for i in range(rows):
                     x[i*row_step + j] = -x[i*row_step + j]
     if p.operands[WEIGHTS].data != NULL:
         pack(w, row_step, p, WEIGHTS, output, columns, element, rows)
         if scratch.has_infinite:        # in the limit a weight only says whether the element exists
             for j in range(columns):
-                if scratch.parameter[(output + j) % PANEL] in (INFINITY, -INFINITY):
+                if scratch.parameter[output + j - scratch.first] in (INFINITY, -INFINITY):
                     for i in range(rows):
                         if w[i*row_step + j] == w[i*row_step + j]:
                             w[i*row_step + j] = w[i*row_step + j] != 0
@@ -323,7 +325,7 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
     if p.operands[WEIGHTS_MASK].data != NULL:
         leave_out(x, w, neutral, row_step, p, WEIGHTS_MASK, True, output, columns, element, rows)
     if p.weighted:
-        if p.reduction.uniform and scratch.parameter[output % PANEL] < 0:
+        if p.reduction.uniform and scratch.parameter[output - scratch.first] < 0:
             most = 0                            # as a power
         for i in range(padded):
             if w[i] != w[i]:

@@ -136,9 +136,9 @@ cdef inline void join_one(Sum* sum, vector x) noexcept nogil:
     add_to(&sum.sum, &sum.error, x)
 
 
-cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, const void* map, bint direct,
-                  bint out_direct, Sum* slope) noexcept nogil:
-    """Writes the results of one output, whose state is known."""
+cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
+                  const void* map, bint direct, bint out_direct, Sum* slope) noexcept nogil:
+    """Writes the results of elements `first`, where a block begins, to before `last` of one output."""
     cdef double buffer[BLOCK]
     cdef double sloped[BLOCK]
     cdef Apply apply = m.apply_packed if p.single else m.apply
@@ -146,16 +146,17 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
     cdef const double* x
     cdef const double* w
     cdef double* y
-    cdef Py_ssize_t element = 0, count, whole, i
+    cdef Py_ssize_t element = first, count, whole, i
     if slope != NULL:
         slope[0] = no_sum()
     if p.single:
         if (direct and out_direct and m.apply_singles != NULL and slope == NULL and m.apply_singles(
-                map, <const float*>address(p, A, output, 0), <float*>address(p, RESULTS, output, 0), p.length)):
+                map, <const float*>address(p, A, output, first), <float*>address(p, RESULTS, output, first),
+                last - first)):
             return
         direct = out_direct = False
-    while element < p.length:
-        count = min(BLOCK, p.length - element)
+    while element < last:
+        count = min(BLOCK, last - element)
         if direct and out_direct and s.terms != NULL and m.apply_stored(
                 map, s.terms + element, s.exponents[element // BLOCK],
                 <double*>address(p, RESULTS, output, element), count, p.streams):
@@ -188,16 +189,17 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
 
 
 cdef void map_tiles(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count,
-                    const char* maps, bint direct, bint out_direct, double* z, Slopes* slopes) noexcept nogil:
-    """Writes the results of a panel of outputs, whose states are known."""
+                    Py_ssize_t first, Py_ssize_t last, const char* maps, bint direct, bint out_direct, double* z,
+                    Slopes* slopes) noexcept nogil:
+    """Writes the results of elements `first`, where a block begins, to before `last` of a panel of outputs."""
     cdef Apply apply = m.apply_packed if p.single else m.apply
     cdef double* y
     cdef Block block
-    cdef Py_ssize_t element = 0, rows, j, columns, vectors, stride, y_stride
+    cdef Py_ssize_t element = first, rows, j, columns, vectors, stride, y_stride
     for j in range((count + WIDTH - 1) // WIDTH if z != NULL else 0):
         slopes.sums[j] = no_sum()
-    while element < p.length:
-        rows = min(BLOCK, p.length - element)
+    while element < last:
+        rows = min(BLOCK, last - element)
         for j in range(0, count, 32):
             columns = min(LANES, count - j)
             vectors = (columns + WIDTH - 1) // WIDTH
@@ -224,8 +226,7 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
     cdef bint scanned = False
     cdef Sum slope
     cdef Py_ssize_t i, j, g
-    if parameter.data != NULL or first == 0:
-        set_parameters(p, s, first, count)
+    set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
     if p.by_rows:
         for j in range(count):
@@ -245,7 +246,7 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
                     if parameter.data != NULL:
                         parameters = parameters_of(p, s, i)
                 m.prepare(maps, s.superblock_states, parameters)
-                map_row(m, p, s, first + i, maps, direct, out_direct, &slope if z != NULL else NULL)
+                map_row(m, p, s, first + i, 0, p.length, maps, direct, out_direct, &slope if z != NULL else NULL)
                 if z != NULL:
                     set_lane(<double*>&slopes.sums[i // WIDTH], i % WIDTH, <double*>&slope, sizeof(Sum))
     else:
@@ -254,7 +255,7 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
             if p.has_initial:
                 add_initial(p, s, g, NAN)
             m.prepare(maps + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
-        map_tiles(m, p, s, first, count, maps, direct, out_direct, z, slopes)
+        map_tiles(m, p, s, first, count, 0, p.length, maps, direct, out_direct, z, slopes)
     if z != NULL:
         for g in range((count + WIDTH - 1) // WIDTH if p.has_initial else 0):
             m.prepare(maps, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
@@ -299,29 +300,44 @@ cdef bint is_plain_out(const Problem* p) noexcept nogil:
                  else last_stride(&p.outer, RESULTS) == size))
 
 
+cdef inline bint stores_terms(const Mapping* m, const Problem* p) noexcept nogil:
+    """Whether the reduction leaves the terms of a row for the map."""
+    return (m.apply_stored != NULL and takes_directly(p) and is_plain_out(p) and p.by_rows and p.length <= SUPERBLOCK
+            and not p.single and not p.has_initial and p.operands[SLOPE].data == NULL)
+
+
+cdef char* map_scratch(const Mapping* m, const Problem* p, Scratch* s, char* small) noexcept nogil:
+    """As scratch, with what map_outputs needs."""
+    cdef size_t size = (PANEL // WIDTH) * m.map_size
+    if p.operands[SLOPE].data != NULL:
+        size += sizeof(Slopes) + LANES * BLOCK * sizeof(double)
+    if stores_terms(m, p):
+        size += (p.length + LANES) * sizeof(double)
+    return scratch(p, s, small, size)
+
+
+cdef void map_outputs(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Writes the results of the outputs from `first` to before `last`."""
+    cdef bint direct = takes_directly(p), out_direct = is_plain_out(p)
+    cdef char* rest = s.extra + (PANEL // WIDTH) * m.map_size
+    cdef Slopes* slopes = <Slopes*>rest
+    cdef double* z = <double*>(slopes + 1) if p.operands[SLOPE].data != NULL else NULL
+    cdef Py_ssize_t output
+    s.terms = <double*>rest if stores_terms(m, p) else NULL
+    for output in range(first, last, 256):
+        map_panel(m, p, s, output, min(PANEL, last - output), s.extra, direct, out_direct, z, slopes)
+    if p.streams:
+        stream_end()
+
+
 cdef int map_all(const Mapping* m, const Problem* p) except -1 nogil:
     """Writes the results of every output."""
     cdef Scratch s
     cdef char small[SMALL]
-    cdef bint sloped = p.operands[SLOPE].data != NULL
-    cdef size_t maps_size = (PANEL // WIDTH) * m.map_size
-    cdef size_t slopes_size = sizeof(Slopes) + LANES * BLOCK * sizeof(double) if sloped else 0
-    cdef bint direct = takes_directly(p), out_direct = is_plain_out(p)
-    cdef bint stored = (direct and out_direct and m.apply_stored != NULL and p.by_rows and p.length <= SUPERBLOCK
-                        and not p.single and not p.has_initial and not sloped)
-    cdef size_t terms_size = (p.length + LANES) * sizeof(double) if stored else 0
-    cdef char* memory = scratch(p, &s, small, maps_size + slopes_size + terms_size)
-    cdef Slopes* slopes = <Slopes*>(s.extra + maps_size)
-    cdef double* z = <double*>(slopes + 1) if sloped else NULL
-    cdef Py_ssize_t output
+    cdef char* memory = map_scratch(m, p, &s, small)
     if memory == NULL:
         raise MemoryError
-    if stored:
-        s.terms = <double*>(s.extra + maps_size + slopes_size)
-    for output in range(0, p.outputs, 256):
-        map_panel(m, p, &s, output, min(PANEL, p.outputs - output), s.extra, direct, out_direct, z, slopes)
-    if p.streams:
-        stream_end()
+    map_outputs(m, p, &s, 0, p.outputs)
     if memory != small:
         free(memory)
     return 0

@@ -87,58 +87,80 @@ cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py
 
 # Reductions of one output, of a panel of outputs, of all
 
-cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void* parameters, bint direct,
-                     double ceiling, bint* scanned) noexcept nogil:
-    """Leaves the state of one output, in every lane, in s.superblock_states.
+cdef void reduce_superblock(const Problem* p, Scratch* s, char* state, Py_ssize_t output, Py_ssize_t first,
+                            const void* parameters, bint direct, double ceiling, bint* scanned) noexcept nogil:
+    """Leaves the state of the superblock of one output that begins with element `first`, in every lane, in `state`.
 
-    `scanned` says whether s.extremes hold those of its first block; then, whether those of the next output's.
+    `scanned` says whether s.extremes hold those of its first block; then, whether those of the next superblock's.
     """
-    cdef const Reduction* r = p.reduction
-    cdef char* total = s.superblock_states
-    cdef char* state = total
     cdef Block block
-    cdef Py_ssize_t element = 0, count, next_output, next_element
-    while element < p.length:
-        count = min(SUPERBLOCK if direct else BLOCK, p.length - element)
+    cdef Py_ssize_t element = first, end = min(first + SUPERBLOCK, p.length), count, next_output, next_element
+    while element < end:
+        count = min(SUPERBLOCK if direct else BLOCK, end - element)
         block = row_block(p, s, output, element, count, direct, ceiling)
         if direct:
             block.terms = s.terms
             block.exponents = s.exponents
             block.scanned = scanned[0]
-            next_element = (element + count) % p.length
+            next_element = end % p.length
             next_output = output + (next_element == 0)
             scanned[0] = next_output < p.outputs and p.length - next_element >= BLOCK
             if scanned[0]:
                 block.ahead = <const double*>address(p, A, next_output, next_element)
-        r.row(state, parameters, &block, element % SUPERBLOCK == 0, s.extremes)
+        p.reduction.row(state, parameters, &block, element == first, s.extremes)
         element += count
-        if element % SUPERBLOCK == 0 or element == p.length:
-            if state != total:
-                r.merge(total, state, parameters)
-            state = total + r.state_size
 
 
-cdef void reduce_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, bint direct) noexcept nogil:
-    """Leaves the states of a panel in s.states: a block of each tile, then the next block."""
+cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void* parameters, bint direct,
+                     double ceiling, bint* scanned) noexcept nogil:
+    """Leaves the state of one output, in every lane, in s.superblock_states; `scanned` as for reduce_superblock."""
     cdef const Reduction* r = p.reduction
-    cdef char* states = s.states
-    cdef Block block
-    cdef Py_ssize_t element = 0, rows, j, g, columns, vectors
+    cdef char* total = s.superblock_states
+    cdef char* state = total
+    cdef Py_ssize_t element = 0
     while element < p.length:
-        rows = min(BLOCK, p.length - element)
+        reduce_superblock(p, s, state, output, element, parameters, direct, ceiling, scanned)
+        if state != total:
+            r.merge(total, state, parameters)
+        state = total + r.state_size
+        element += SUPERBLOCK
+
+
+cdef void reduce_superblock_of_tiles(const Problem* p, Scratch* s, char* states, Py_ssize_t output, Py_ssize_t count,
+                                     Py_ssize_t first, bint direct) noexcept nogil:
+    """As reduce_superblock, for a panel of outputs: a block of each tile, then the next block."""
+    cdef const Reduction* r = p.reduction
+    cdef Block block
+    cdef Py_ssize_t element = first, end = min(first + SUPERBLOCK, p.length), rows, j, g, columns, vectors
+    while element < end:
+        rows = min(BLOCK, end - element)
         for j in range(0, count, 32):
             columns = min(LANES, count - j)
             vectors = (columns + WIDTH - 1) // WIDTH
             block = tile_block(p, s, output + j, columns, element, rows, direct)
             g = j // WIDTH
-            r.tile(states + g*r.state_size, s.parameters + g*r.parameters_size, &block, vectors,
-                   element % SUPERBLOCK == 0)
+            r.tile(states + g*r.state_size, s.parameters + g*r.parameters_size, &block, vectors, element == first)
         element += rows
-        if element % SUPERBLOCK == 0 or element == p.length:
-            if states != s.states:
-                for g in range((count + WIDTH - 1) // WIDTH):
-                    r.merge(s.states + g*r.state_size, states + g*r.state_size, s.parameters + g*r.parameters_size)
-            states = s.superblock_states
+
+
+cdef void reduce_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, bint direct) noexcept nogil:
+    """Leaves the states of a panel in s.states."""
+    cdef char* states = s.states
+    cdef Py_ssize_t element = 0
+    while element < p.length:
+        reduce_superblock_of_tiles(p, s, states, output, count, element, direct)
+        if states != s.states:
+            merge_panel(p, s, states, count)
+        states = s.superblock_states
+        element += SUPERBLOCK
+
+
+cdef void merge_panel(const Problem* p, Scratch* s, const char* states, Py_ssize_t count) noexcept nogil:
+    """Merges the states of a superblock of a panel into s.states."""
+    cdef const Reduction* r = p.reduction
+    cdef Py_ssize_t g
+    for g in range((count + WIDTH - 1) // WIDTH):
+        r.merge(s.states + g*r.state_size, states + g*r.state_size, s.parameters + g*r.parameters_size)
 
 
 cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double ceiling) noexcept nogil:
@@ -178,6 +200,10 @@ cdef void set_parameters(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssi
     """Fills in the parameters of a panel."""
     cdef const Operand* parameter = &p.operands[PARAMETER]
     cdef Py_ssize_t g, j, groups = (count + WIDTH - 1) // WIDTH
+    s.first = output
+    if s.has_parameters and parameter.data == NULL:
+        return
+    s.has_parameters = True
     for j in range(groups * WIDTH):
         s.parameter[j] = p.parameter
         if parameter.data != NULL and j < count:
@@ -246,7 +272,7 @@ cdef bint reduce_short(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize
 
 
 cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count, bint direct) noexcept nogil:
-    """Reduces and stores the outputs from `first`, a multiple of PANEL, on."""
+    """Reduces and stores at most PANEL outputs from `first` on."""
     cdef const Reduction* r = p.reduction
     cdef const Operand* parameter = &p.operands[PARAMETER]
     cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j
@@ -255,8 +281,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef Block nothing = Block(s.x, NULL, False, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0, NULL,
                                NULL)
 
-    if parameter.data != NULL or first == 0:
-        set_parameters(p, s, first, count)
+    set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
     if (0 < p.length <= LANES and not p.by_rows and not p.weighted and not p.has_initial
             and p.operands[SIGN].data == NULL and reduce_short(p, s, first, count, direct)):
@@ -337,7 +362,10 @@ cdef inline bint takes_directly(const Problem* p) noexcept nogil:
 
 
 cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noexcept nogil:
-    """What one worker needs, and `extra`: in `small`, of SMALL bytes, or memory to free; NULL if there is none."""
+    """What one worker needs, and `extra`: in `small`, of SMALL bytes, or memory to free; NULL if there is none.
+
+    With NULL for `small`, in memory to free.
+    """
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
     cdef Py_ssize_t width = PANEL if p.length <= PACKED_AT_ONCE else LANES
@@ -346,7 +374,7 @@ cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noex
     cdef size_t states_size = groups * r.state_size, parameters_size = groups * r.parameters_size
     cdef size_t size = (ALIGNMENT + 2*states_size + parameters_size + extra
                         + block * (1 + p.weighted) * sizeof(double))
-    cdef char* memory = small if size <= SMALL else <char*>malloc(size)
+    cdef char* memory = small if size <= SMALL and small != NULL else <char*>malloc(size)
     if memory == NULL:
         return NULL
     s.states = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
@@ -357,8 +385,17 @@ cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noex
     s.x = <double*>(s.extra + extra)
     s.weights = s.x + block
     s.weights_scale = 1
+    s.has_parameters = False
     s.terms = NULL
     return memory
+
+
+cdef void reduce_outputs(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Reduces and stores the outputs from `first` to before `last`."""
+    cdef bint direct = takes_directly(p)
+    cdef Py_ssize_t output
+    for output in range(first, last, 256):
+        reduce_panel(p, s, output, min(PANEL, last - output), direct)
 
 
 cdef int reduce_all(const Problem* p) except -1 nogil:
@@ -366,12 +403,9 @@ cdef int reduce_all(const Problem* p) except -1 nogil:
     cdef Scratch s
     cdef char small[SMALL]
     cdef char* memory = scratch(p, &s, small, 0)
-    cdef bint direct = takes_directly(p)
-    cdef Py_ssize_t output
     if memory == NULL:
         raise MemoryError
-    for output in range(0, p.outputs, 256):
-        reduce_panel(p, &s, output, min(PANEL, p.outputs - output), direct)
+    reduce_outputs(p, &s, 0, p.outputs)
     if memory != small:
         free(memory)
     return 0

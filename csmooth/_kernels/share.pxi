@@ -1,0 +1,234 @@
+"""Several workers: a problem in pieces, which whoever is free takes. The bits do not depend on who takes which.
+
+A piece is some outputs, whose results are stored at once. Or, where outputs are few and long, it is some superblocks
+of one output, or of all of them side by side: first each leaves its states, which are then merged in order; a map goes
+through the same pieces once more.
+"""
+
+from .._workers import count as default_workers, run
+
+cdef extern from "_atomic.h":
+    Py_ssize_t counter_add(Py_ssize_t* counter, Py_ssize_t n) nogil     # returns what it was before
+    void give_way() nogil
+
+cdef enum:
+    SHARED = 1 << 17            # elements from which on another thread, which begins some 20 us late, pays
+    PIECE = 1 << 14             # elements of a piece at least: some 7 us
+    PIECES = 32                 # a worker, unless they become too small: all should end at about the same time
+    MOST = 8                    # superblocks of a piece
+    KEPT = 1 << 17              # bytes of states that wait to be merged
+
+
+cdef class Pieces:
+    """What _workers.run has done: `work`, with scratch of one's own, for each index below `total`."""
+    cdef const Problem* problem
+    cdef const Mapping* mapping     # or NULL
+    cdef void (*work)(Pieces, Scratch*, Py_ssize_t) noexcept nogil
+    cdef Py_ssize_t total
+    cdef Py_ssize_t size, first, last   # outputs or superblocks: of a piece; the first of all, one beyond the last
+    cdef Py_ssize_t output          # whose superblocks they are, where outputs are rows
+    cdef char* states               # of superblocks
+    cdef char* maps
+    cdef Py_ssize_t taken, done
+    cdef bint failed
+
+    def __call__(self):
+        """Takes part until all pieces are taken."""
+        with nogil:
+            self.take_part()
+
+    cdef void take_part(self) noexcept nogil:
+        cdef Scratch s
+        cdef char small[SMALL]
+        cdef char* memory = NULL
+        cdef Py_ssize_t i = counter_add(&self.taken, 1)
+        while i < self.total:
+            if memory == NULL:
+                memory = scratch_for(self.mapping, self.problem, &s, small)
+            if memory == NULL:
+                self.failed = True
+            else:
+                self.work(self, &s, i)
+            counter_add(&self.done, 1)
+            i = counter_add(&self.taken, 1)
+        if memory != NULL and memory != small:
+            free(memory)
+
+    cdef void close(self) noexcept nogil:
+        """Whoever comes from now on finds nothing; on return, what was taken is done."""
+        cdef Py_ssize_t taken = min(self.total, counter_add(&self.taken, self.total))
+        while counter_add(&self.done, 0) < taken:
+            give_way()
+
+
+cdef int share(const Mapping* m, const Problem* p, void (*work)(Pieces, Scratch*, Py_ssize_t) noexcept nogil,
+               Py_ssize_t first, Py_ssize_t last, Py_ssize_t size, int workers, Py_ssize_t output, char* states,
+               char* maps) except -1:
+    """Has outputs or superblocks from `first` to before `last` done, `size` at a time."""
+    cdef Pieces pieces = Pieces()
+    pieces.problem = p
+    pieces.mapping = m
+    pieces.work = work
+    pieces.total = (last - first + size - 1) // size
+    pieces.size = size
+    pieces.first = first
+    pieces.last = last
+    pieces.output = output
+    pieces.states = states
+    pieces.maps = maps
+    try:
+        run(pieces, min(workers, pieces.total))
+    finally:                        # also after an interrupt: others may still be at work
+        with nogil:
+            pieces.close()
+    if pieces.failed:
+        raise MemoryError
+    return 0
+
+
+cdef inline char* scratch_for(const Mapping* m, const Problem* p, Scratch* s, char* small) noexcept nogil:
+    return scratch(p, s, small, 0) if m == NULL else map_scratch(m, p, s, small)
+
+
+cdef void do_outputs(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
+    cdef Py_ssize_t first = w.first + i*w.size, last = min(w.last, first + w.size)
+    if w.mapping == NULL:
+        reduce_outputs(w.problem, s, first, last)
+    else:
+        map_outputs(w.mapping, w.problem, s, first, last)
+
+
+cdef void do_superblocks(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
+    """Leaves a state of each superblock of a row, or a panel of states."""
+    cdef const Problem* p = w.problem
+    cdef Py_ssize_t first = i*w.size, k
+    cdef char* parameters
+    cdef bint direct, scanned = False
+    set_parameters(p, s, 0, p.outputs)
+    direct = takes_directly(p) and not s.has_negative
+    parameters = parameters_of(p, s, w.output)
+    for k in range(first, min(first + w.size, w.last - w.first)):
+        if p.by_rows:
+            reduce_superblock(p, s, w.states + k*kept_size(p), w.output, (w.first + k) * SUPERBLOCK, parameters, direct,
+                              NAN, &scanned)
+        else:
+            reduce_superblock_of_tiles(p, s, w.states + k*kept_size(p), 0, p.outputs, (w.first + k) * SUPERBLOCK,
+                                       direct)
+
+
+cdef void map_superblocks(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
+    """Writes the results of superblocks of a row, or of all outputs side by side."""
+    cdef const Problem* p = w.problem
+    cdef Py_ssize_t first = w.first + i*w.size, last = min(w.last, first + w.size)
+    cdef bint direct, out_direct = is_plain_out(p)
+    set_parameters(p, s, 0, p.outputs)
+    direct = takes_directly(p) and not s.has_negative
+    first *= SUPERBLOCK
+    last = min(p.length, last * SUPERBLOCK)
+    if p.by_rows:
+        map_row(w.mapping, p, s, w.output, first, last, w.maps, direct, out_direct, NULL)
+    else:
+        map_tiles(w.mapping, p, s, 0, p.outputs, first, last, w.maps, direct, out_direct, NULL, NULL)
+    if p.streams:
+        stream_end()
+
+
+cdef inline size_t kept_size(const Problem* p) noexcept nogil:
+    """Bytes of what a superblock leaves."""
+    return p.reduction.state_size * (1 if p.by_rows else (p.outputs + WIDTH - 1) // WIDTH)
+
+
+cdef inline bint is_long(const Problem* p, int workers) noexcept nogil:
+    """Whether outputs are too few and too long to be pieces. A slope is summed in the order of its elements."""
+    if p.operands[SLOPE].data != NULL or p.outputs > PANEL:
+        return False
+    if p.by_rows:
+        return p.outputs < 2*workers and p.length >= SHARED
+    return p.outputs < 2*workers*LANES and p.length > 2*SUPERBLOCK
+
+
+cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, char* states,
+                           int workers) except -1:
+    """Leaves the state of a row in s.superblock_states, or those of a panel in s.states."""
+    cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK
+    cdef Py_ssize_t size = max(1, min(MOST, superblocks // (PIECES * workers)))
+    cdef Py_ssize_t at_once = max(workers, KEPT // <Py_ssize_t>kept_size(p)), first, last, k
+    cdef char* parameters = parameters_of(p, s, output)
+    cdef char* total = s.superblock_states if p.by_rows else s.states
+    cdef char* state
+    for first in range(0, superblocks, at_once):
+        last = min(first + at_once, superblocks)
+        share(m, p, do_superblocks, first, last, size, workers, output, states, NULL)
+        for k in range(first, last):
+            state = states + (k - first)*kept_size(p)
+            if k == 0:
+                memcpy(total, state, kept_size(p))
+            elif p.by_rows:
+                p.reduction.merge(total, state, parameters)
+            else:
+                merge_panel(p, s, state, p.outputs)
+    return 0
+
+
+cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states, int workers) except -1:
+    """Reduces, and maps unless `m` is NULL, at most PANEL long outputs."""
+    cdef const Reduction* r = p.reduction
+    cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK, output, g
+    cdef Py_ssize_t groups = (p.outputs + WIDTH - 1) // WIDTH, size = max(1, min(MOST, superblocks // (PIECES*workers)))
+    set_parameters(p, s, 0, p.outputs)
+    if p.by_rows:
+        for output in range(p.outputs):
+            share_superblocks(m, p, s, output, states, workers)
+            set_lane(<double*>(s.states + output // WIDTH * r.state_size), output % WIDTH,
+                     <double*>s.superblock_states, r.state_size)
+    else:
+        share_superblocks(m, p, s, 0, states, workers)
+    for g in range(groups if p.has_initial else 0):
+        add_initial(p, s, g, NAN)
+    if m != NULL and p.by_rows:
+        for output in range(p.outputs):
+            spread_lane(<double*>s.superblock_states, <double*>(s.states + output // WIDTH * r.state_size),
+                        output % WIDTH, r.state_size)
+            m.prepare(s.extra, s.superblock_states, parameters_of(p, s, output))
+            share(m, p, map_superblocks, 0, superblocks, size, workers, output, NULL, s.extra)
+    elif m != NULL:
+        for g in range(groups):
+            m.prepare(s.extra + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
+        share(m, p, map_superblocks, 0, superblocks, size, workers, 0, NULL, s.extra)
+    if p.operands[OUT].data != NULL:
+        finish_panel(p, s, 0, p.outputs)
+    return 0
+
+
+cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1:
+    """Reduces, or maps unless `m` is NULL, every output, with several workers."""
+    cdef Scratch s
+    cdef char* memory
+    cdef char* states
+    cdef Py_ssize_t size = max(p.outputs // (PIECES * workers), PIECE // p.length, 1)
+    if not is_long(p, workers):
+        if not p.by_rows or size > LANES:
+            size = (size + LANES - 1) // LANES * LANES
+        return share(m, p, do_outputs, 0, p.outputs, size, workers, 0, NULL, NULL)
+    memory = scratch_for(m, p, &s, NULL)
+    states = <char*>malloc(ALIGNMENT + max(KEPT, workers * <Py_ssize_t>kept_size(p)))
+    try:
+        if memory == NULL or states == NULL:
+            raise MemoryError
+        share_long(m, p, &s, states + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>states % ALIGNMENT)), workers)
+    finally:
+        free(memory)
+        free(states)
+    return 0
+
+
+cdef int do_all(const Mapping* m, const Problem* p, int workers) except -1:
+    """Reduces, or maps unless `m` is NULL, every output."""
+    if workers > 1 and p.outputs * p.length >= SHARED:
+        return share_all(m, p, workers)
+    with nogil:
+        if m == NULL:
+            reduce_all(p)
+        else:
+            map_all(m, p)
+    return 0
