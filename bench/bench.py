@@ -16,7 +16,9 @@ import os
 import platform
 import re
 import statistics
+import subprocess
 import sys
+import tempfile
 import timeit
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -397,6 +399,10 @@ class Result(NamedTuple):
     seconds: dict[str, dict[str, float]]
     notes: list[str]
 
+    def nanoseconds(self, name: str) -> float:
+        """An element, of a contender."""
+        return self.seconds[name]["min"] / self.elements * 1e9
+
     def times(self, name: str) -> float:
         """How many times faster than this contender csmooth is."""
         return self.seconds[name]["min"] / self.seconds["csmooth"]["min"] if name in self.seconds else math.inf
@@ -411,11 +417,10 @@ class Result(NamedTuple):
 
     def row(self, peers: list[str]) -> list[str]:
         """Cells: the case, nanoseconds an element, multiples of one pass, times faster than each peer, limits."""
-        nanoseconds = self.seconds["csmooth"]["min"] / self.elements * 1e9
         ratios = [f"{self.times(name):.3g}" if name in self.seconds else "-" for name in peers]
         return [
             self.case.name,
-            f"{nanoseconds:.3g}",
+            f"{self.nanoseconds('csmooth'):.3g}",
             f"{self.passes():.3g}",
             *ratios,
             self.verdict(),
@@ -542,6 +547,25 @@ def rewrite(readme: Path, rows: list[list[str]], about: dict[str, Any]) -> None:
     readme.write_text(pattern.sub(lambda old: old[1] + "\n".join(lines) + "\n" + old[2], text), encoding="utf-8")
 
 
+def at_every_level(options: list[str]) -> None:
+    """Runs this script with these options in a process for each level, and prints the levels beside each other."""
+    cases = {case.name: case for case in CASES}
+    results: dict[str, dict[str, Result]] = {}  # of each level, by the name of the case
+    for level in _dispatch.available():
+        with tempfile.TemporaryDirectory() as scratch:
+            figures = Path(scratch) / "figures.json"
+            command = [sys.executable, __file__, *options, "--json", str(figures)]
+            subprocess.run(command, env=os.environ | {"CSMOOTH_LEVEL": level}, check=True)
+            found = json.loads(figures.read_text(encoding="utf-8"))["cases"]
+        results[level] = {r["name"]: Result(cases[r["name"]], r["elements"], r["seconds"], r["notes"]) for r in found}
+        print()
+    print(f"{'ns/element, and times faster than the best peer':48}", *(f"{level:>20}" for level in results))
+    for name in next(iter(results.values())):
+        of_levels = [results[level][name] for level in results]
+        cells = [f"{result.nanoseconds('csmooth'):.3g}{result.best():>10.3g}" for result in of_levels]
+        print(f"{name:48}", *(f"{cell:>20}" for cell in cells))
+
+
 def settle(pin: bool) -> None:
     """Starts this process anew, on one core and with one thread, unless it is so: libraries look at their import."""
     if pin and sys.platform == "linux":
@@ -558,11 +582,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and every second size of the plot")
     parser.add_argument("--cases", default="*", metavar="PATTERN", help="such as 'float32' or '1000x1000*axis 0'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument("--levels", action="store_true", help="run at every level, and print them beside each other")
     parser.add_argument("--plot", metavar="FILE", help="time vectors of many sizes too, and draw them")
     parser.add_argument("--readme", type=Path, metavar="FILE", help=f"write the table between {' and '.join(MARKERS)}")
     parser.add_argument("--no-pin", action="store_true", help="let the system choose cores; JAX may use several")
     arguments = parser.parse_args()
     settle(not arguments.no_pin)
+    if arguments.levels:
+        options = ["--cases", arguments.cases, *(["--quick"] * arguments.quick), *(["--no-pin"] * arguments.no_pin)]
+        return at_every_level(options)
 
     peers = {function: [p for p in row if util.find_spec(p.package)] for function, row in PEERS.items()}
     columns = list(dict.fromkeys(peer.name for row in peers.values() for peer in row))
@@ -586,7 +614,10 @@ def main() -> None:
         show(rows[-1])
         print(*(f"    {note}\n" for note in results[-1].notes), sep="", end="")
     if arguments.json:
-        figures = [{"name": r.case.name, **r.case._asdict(), "seconds": r.seconds, "notes": r.notes} for r in results]
+        figures = [
+            {"name": r.case.name, "elements": r.elements, **r.case._asdict(), "seconds": r.seconds, "notes": r.notes}
+            for r in results
+        ]
         arguments.json.write_text(json.dumps(about | {"cases": figures}, indent=1) + "\n", encoding="utf-8")
     if swept:
         plot(results[len(chosen) :], arguments.plot)
