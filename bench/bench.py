@@ -509,28 +509,6 @@ def surroundings(packages: list[str]) -> dict[str, Any]:
     }
 
 
-def plot(results: list[Result], file: str) -> None:
-    """Draws nanoseconds an element against the number of elements, a panel for each function, two a row."""
-    functions = list(dict.fromkeys(result.case.function for result in results))
-    columns = min(2, len(functions))
-    rows = math.ceil(len(functions) / columns)
-    figure = named("matplotlib.figure.Figure")(figsize=(8 * columns, 5.5 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels[len(functions) :]:
-        panel.set_axis_off()
-    for panel, function in zip(panels, functions, strict=False):
-        chosen = [result for result in results if result.case.function == function]
-        for name in dict.fromkeys(name for result in chosen for name in result.seconds):
-            done = [result for result in chosen if name in result.seconds]
-            heights = [result.seconds[name]["min"] / result.elements * 1e9 for result in done]
-            style = {"csmooth": "o-k", "np.max": "--k", "np.add": "--k", "nansum": ":k"}.get(name, ".-")
-            panel.loglog([result.elements for result in done], heights, style, label=name)
-        panel.set(title=f"{function}, one core", xlabel="elements (float64)", ylabel="nanoseconds an element")
-        panel.grid(alpha=0.3)
-        panel.legend()
-    figure.savefig(file, dpi=120)
-
-
 def rewrite(readme: Path, rows: list[list[str]], about: dict[str, Any]) -> None:
     """Puts the table, without the limits, between the markers in a Markdown file."""
     head, *body = [cells[:-1] for cells in rows]
@@ -583,7 +561,7 @@ def main() -> None:
     parser.add_argument("--cases", default="*", metavar="PATTERN", help="such as 'float32' or '1000x1000*axis 0'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--levels", action="store_true", help="run at every level, and print them beside each other")
-    parser.add_argument("--plot", metavar="FILE", help="time vectors of many sizes too, and draw them")
+    parser.add_argument("--plots", type=Path, metavar="DIRECTORY", help="time vectors of many sizes too; draw pictures")
     parser.add_argument("--readme", type=Path, metavar="FILE", help=f"write the table between {' and '.join(MARKERS)}")
     parser.add_argument("--no-pin", action="store_true", help="let the system choose cores; JAX may use several")
     arguments = parser.parse_args()
@@ -606,10 +584,11 @@ def main() -> None:
     show(rows[0])
     np.empty(31 << 17)  # 31 MiB, freed: malloc keeps smaller blocks from now on, so peers' temporaries cost less
     results = []
-    sweep = SWEEP[:: 1 + arguments.quick] if arguments.plot else []
+    sweep = SWEEP[:: 1 + arguments.quick] if arguments.plots else []
     chosen, swept = ([case for case in x if fnmatch.fnmatch(case.name, f"*{arguments.cases}*")] for x in (CASES, sweep))
     for case in chosen + swept:
-        results.append(run(case, peers[case.function], *((0.4, 1) if arguments.quick else (4, 2))))
+        duration = (0.4, 1) if arguments.quick else (4, 2) if len(results) < len(chosen) else (2, 2)
+        results.append(run(case, peers[case.function], *duration))
         rows.append(results[-1].row(columns))
         show(rows[-1])
         print(*(f"    {note}\n" for note in results[-1].notes), sep="", end="")
@@ -620,7 +599,10 @@ def main() -> None:
         ]
         arguments.json.write_text(json.dumps(about | {"cases": figures}, indent=1) + "\n", encoding="utf-8")
     if swept:
-        plot(results[len(chosen) :], arguments.plot)
+        named("plots.speed")(results[len(chosen) :], arguments.plots / "speed.png")
+    shapes = [result for result in results[: len(chosen)] if result.case.function == "logsumexp"]
+    if arguments.plots and shapes:
+        named("plots.shapes")(shapes, arguments.plots / "shapes.png")
     if arguments.readme:
         rewrite(arguments.readme, rows[: 1 + len(chosen)], about)
 
