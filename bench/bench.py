@@ -41,7 +41,6 @@ Maker: TypeAlias = Callable[[Array, Keywords], Contender]
 Target: TypeAlias = Callable[..., Any] | str | tuple[str, Callable[[Any], Callable[..., Any]]]
 
 DATA = Path(__file__).parent / "data"
-MARKERS = ("<!-- speed -->", "<!-- /speed -->")
 TURN = 5  # samples of a contender in a row
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")}
 ONE_THREAD |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
@@ -338,6 +337,11 @@ class Case(NamedTuple):
         """The name of what stands for one pass over the same memory."""
         return "np.add" if self.function in MAPS else "np.max"
 
+    @property
+    def read(self) -> str:
+        """The name of what stands for one read of the memory, with no regard to the axis."""
+        return self.one_pass if self.axis is None or self.function in MAPS else "np.max flat"
+
     def array(self) -> Array:
         """The same numbers in every run."""
         if isinstance(self.shape, str):
@@ -446,6 +450,8 @@ def run(case: Case, peers: list[Peer], seconds: float, least: int) -> Result:
         one_pass = partial(np.add, a, 1, out=keywords["out"])
     ours = of_numpy(f"csmooth.{case.function}")(a, keywords)
     contenders: dict[str, Contender] = {"csmooth": ours, case.one_pass: one_pass}
+    if case.read != case.one_pass:
+        contenders[case.read] = partial(np.max, a.ravel())
     expected = np.array(result(ours()))
     notes = []
     for peer in peers:
@@ -509,20 +515,16 @@ def surroundings(packages: list[str]) -> dict[str, Any]:
     }
 
 
-def rewrite(readme: Path, rows: list[list[str]], about: dict[str, Any]) -> None:
-    """Puts the table, without the limits, between the markers in a Markdown file."""
-    head, *body = [cells[:-1] for cells in rows]
+def rewrite(file: Path, name: str, rows: list[list[str]], caption: str) -> None:
+    """Puts a table, its head first, and its caption between the markers of a name in a Markdown file."""
+    head, *body = rows
     lines = [f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * (len(head) - 1)], *body]]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    measured = f"on one core: {about['processor']}, {about['level']}, {about['date']}, {versions}"
-    one_pass = "`np.max` of the same array, or `np.add(a, 1, out=out)` where the result is as large as it"
-    meaning = f"Nanoseconds an element, multiples of one pass ({one_pass}), times faster than each peer"
-    lines += ["", f"{meaning}; `python bench/bench.py` {measured}."]
-    text = readme.read_text(encoding="utf-8")
-    pattern = re.compile(f"({re.escape(MARKERS[0])}\n).*?({re.escape(MARKERS[1])})", re.DOTALL)
+    text = file.read_text(encoding="utf-8")
+    pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not pattern.search(text):
-        sys.exit(f"{readme} lacks {' and '.join(MARKERS)}")
-    readme.write_text(pattern.sub(lambda old: old[1] + "\n".join(lines) + "\n" + old[2], text), encoding="utf-8")
+        sys.exit(f"{file} lacks <!-- {name} --> and <!-- /{name} -->")
+    table = "\n".join([*lines, "", caption, ""])
+    file.write_text(pattern.sub(lambda old: old[1] + table + old[2], text), encoding="utf-8")
 
 
 def at_every_level(options: list[str]) -> None:
@@ -562,7 +564,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--levels", action="store_true", help="run at every level, and print them beside each other")
     parser.add_argument("--plots", type=Path, metavar="DIRECTORY", help="time vectors of many sizes too; draw pictures")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help=f"write the table between {' and '.join(MARKERS)}")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="write the table into FILE, where <!-- speed --> is"
+    )
+    parser.add_argument("--limits", type=Path, metavar="FILE", help="write floors into FILE, where <!-- limits --> is")
     parser.add_argument("--no-pin", action="store_true", help="let the system choose cores; JAX may use several")
     arguments = parser.parse_args()
     settle(not arguments.no_pin)
@@ -603,8 +608,17 @@ def main() -> None:
     shapes = [result for result in results[: len(chosen)] if result.case.function == "logsumexp"]
     if arguments.plots and shapes:
         named("plots.shapes")(shapes, arguments.plots / "shapes.png")
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    where = f"`python bench/bench.py` on one core: {about['processor']}, {about['level']}, {about['date']}"
     if arguments.readme:
-        rewrite(arguments.readme, rows[: 1 + len(chosen)], about)
+        one_pass = "`np.max` of the same array, or `np.add(a, 1, out=out)` where the result is as large as it"
+        meaning = f"Nanoseconds an element, multiples of one pass ({one_pass}), times faster than each peer"
+        table = [cells[:-1] for cells in rows[: 1 + len(chosen)]]  # the limits are nobody else's business
+        rewrite(arguments.readme, "speed", table, f"{meaning}; {where}, {versions}.")
+    if arguments.limits:
+        floors = import_module("floors")
+        table = [floors.HEAD, *(floors.row(result, about["level"]) for result in results[: len(chosen)])]
+        rewrite(arguments.limits, "limits", table, f"{floors.caption(about['level'])} {where}.")
 
 
 if __name__ == "__main__":
