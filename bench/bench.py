@@ -1,7 +1,7 @@
 """Times csmooth beside its peers: the same arrays, the same process, in turns, on one core.
 
 The clock is the processor time of the process, all its threads included. On one core that is the time that passes,
-less what other processes take of it.
+less what other processes take of it. With --threads it is the time that passes, so nothing else should run.
 
 ``python bench/bench.py --help`` lists the options. Peers that are not installed are left out. What is timed stands
 in tables: PEERS, the contenders of each function, and CASES; MAPS names the functions whose results are as large as
@@ -394,6 +394,16 @@ SWEEP = [  # for the plot: vectors of many sizes, with the keywords of each func
     for k in range(2, 15)
 ]
 
+THREADED = [  # for --threads: vectors of many sizes, and rows and columns
+    Case(function, "float64", shape, axis)
+    for function in ("logsumexp", "boltzmann", "softmax")
+    for shape, axis in [
+        *[((n,), None) for n in (10, 1000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 16_000_000)],
+        ((1000, 1000), 0),
+        ((1000, 1000), 1),
+    ]
+]
+
 
 class Result(NamedTuple):
     """The seconds of a case by contender (csmooth, one pass, the peers that can do it): minimum and median."""
@@ -440,13 +450,18 @@ class Result(NamedTuple):
         return ", ".join(f"{limit} {'yes' if met else 'NO'}" for limit, met in limits)
 
 
-def run(case: Case, peers: list[Peer], seconds: float, least: int) -> Result:
-    """Times a case, after a look at the values of each contender."""
+def prepared(case: Case) -> tuple[Array, Keywords]:
+    """The array of a case and the keywords of a call, which writes into `out` if there are many results."""
     a = case.array()
     keywords = (case.keywords or {}) | ({} if case.axis is None else {"axis": case.axis})
+    return a, keywords | ({"out": np.empty_like(a)} if case.function in MAPS else {})
+
+
+def run(case: Case, peers: list[Peer], seconds: float, least: int) -> Result:
+    """Times a case, after a look at the values of each contender."""
+    a, keywords = prepared(case)
     one_pass = partial(np.max, a, axis=case.axis)
     if case.function in MAPS:
-        keywords["out"] = np.empty_like(a)
         one_pass = partial(np.add, a, 1, out=keywords["out"])
     ours = of_numpy(f"csmooth.{case.function}")(a, keywords)
     contenders: dict[str, Contender] = {"csmooth": ours, case.one_pass: one_pass}
@@ -479,26 +494,29 @@ def result(value: Any) -> Array:
     return np.asarray(value[1] if isinstance(value, tuple) else value)
 
 
-def in_turns(contenders: dict[str, Contender], seconds: float, least: int) -> dict[str, dict[str, float]]:
+def in_turns(
+    contenders: dict[str, Contender], seconds: float, least: int, timer: Callable[[], float] = process_time
+) -> dict[str, dict[str, float]]:
     """Times the contenders by turns for so long and so many rounds, so that noise meets all of them.
 
     A turn is several calls, of which the last find caches and free memory as the contender leaves them itself, not as
     the one before it did.
     """
-    repeats = {name: repetitions(call) for name, call in contenders.items()}
+    repeats = {name: repetitions(call, timer) for name, call in contenders.items()}
     samples: dict[str, list[float]] = {name: [] for name in contenders}
-    end = perf_counter() + seconds
-    while len(samples["csmooth"]) < least * TURN or perf_counter() < end:
+    end, rounds = perf_counter() + seconds, 0
+    while rounds < least or perf_counter() < end:
         for name, call in contenders.items():
-            times = timeit.repeat(call, timer=process_time, number=repeats[name], repeat=TURN)
+            times = timeit.repeat(call, timer=timer, number=repeats[name], repeat=TURN)
             samples[name] += [time / repeats[name] for time in times]
+        rounds += 1
     return {name: {"min": min(sample), "median": statistics.median(sample)} for name, sample in samples.items()}
 
 
-def repetitions(call: Contender) -> int:
+def repetitions(call: Contender, timer: Callable[[], float]) -> int:
     """How many calls last for 2 ms."""
     number = 1
-    while timeit.timeit(call, timer=process_time, number=number) < 2e-3:
+    while timeit.timeit(call, timer=timer, number=number) < 2e-3:
         number *= 2
     return number
 
@@ -546,10 +564,23 @@ def at_every_level(options: list[str]) -> None:
         print(f"{name:48}", *(f"{cell:>20}" for cell in cells))
 
 
-def settle(pin: bool) -> None:
-    """Starts this process anew, on one core and with one thread, unless it is so: libraries look at their import."""
-    if pin and sys.platform == "linux":
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def by_workers(cases: list[Case], most: int, seconds: float, least: int) -> None:
+    """Prints the time that passes with one worker, and how many times faster 2 to `most` are, in turns."""
+    print(f"{'case':42}{'1 worker, us':>14}" + "".join(f"{f'{n} workers':>14}" for n in range(2, most + 1)))
+    for case in cases:
+        a, keywords = prepared(case)
+        make = of_numpy(f"csmooth.{case.function}")
+        contenders = {str(n): make(a, keywords | {"workers": n}) for n in range(1, most + 1)}
+        values = [np.array(call()) for call in contenders.values()]  # copies, as of `out`
+        best = [figures["min"] for figures in in_turns(contenders, seconds, least, perf_counter).values()]
+        note = "" if all(np.array_equal(values[0], value) for value in values) else "  bits differ"
+        print(f"{case.name:42}{best[0] * 1e6:>14.4g}" + "".join(f"{best[0] / t:>14.3g}" for t in best[1:]) + note)
+
+
+def settle(cores: int | None) -> None:
+    """Starts this process anew, on so many cores and with one thread, unless it is so: libraries look at import."""
+    if cores and sys.platform == "linux":
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
     unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     environment = {name: value for name, value in os.environ.items() if name not in unset} | ONE_THREAD
     if environment != dict(os.environ):
@@ -563,6 +594,7 @@ def main() -> None:
     parser.add_argument("--cases", default="*", metavar="PATTERN", help="such as 'float32' or '1000x1000*axis 0'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--levels", action="store_true", help="run at every level, and print them beside each other")
+    parser.add_argument("--threads", type=int, metavar="N", help="time 1 to N workers of csmooth instead, on N cores")
     parser.add_argument("--plots", type=Path, metavar="DIRECTORY", help="time vectors of many sizes too; draw pictures")
     parser.add_argument(
         "--readme", type=Path, metavar="FILE", help="write the table into FILE, where <!-- speed --> is"
@@ -570,10 +602,19 @@ def main() -> None:
     parser.add_argument("--limits", type=Path, metavar="FILE", help="write floors into FILE, where <!-- limits --> is")
     parser.add_argument("--no-pin", action="store_true", help="let the system choose cores; JAX may use several")
     arguments = parser.parse_args()
-    settle(not arguments.no_pin)
+    settle(None if arguments.no_pin else arguments.threads or 1)
     if arguments.levels:
         options = ["--cases", arguments.cases, *(["--quick"] * arguments.quick), *(["--no-pin"] * arguments.no_pin)]
         return at_every_level(options)
+
+    def wanted(cases: list[Case]) -> list[Case]:
+        return [case for case in cases if fnmatch.fnmatch(case.name, f"*{arguments.cases}*")]
+
+    short, full = (0.4, 1), (4, 2)
+    if arguments.threads:
+        print(*(f"{key}: {value}" for key, value in surroundings(["csmooth", "numpy"]).items()), sep="\n")
+        print("cores:", len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count())
+        return by_workers(wanted(THREADED), arguments.threads, *(short if arguments.quick else full))
 
     peers = {function: [p for p in row if util.find_spec(p.package)] for function, row in PEERS.items()}
     columns = list(dict.fromkeys(peer.name for row in peers.values() for peer in row))
@@ -590,9 +631,9 @@ def main() -> None:
     np.empty(31 << 17)  # 31 MiB, freed: malloc keeps smaller blocks from now on, so peers' temporaries cost less
     results = []
     sweep = SWEEP[:: 1 + arguments.quick] if arguments.plots else []
-    chosen, swept = ([case for case in x if fnmatch.fnmatch(case.name, f"*{arguments.cases}*")] for x in (CASES, sweep))
+    chosen, swept = wanted(CASES), wanted(sweep)
     for case in chosen + swept:
-        duration = (0.4, 1) if arguments.quick else (4, 2) if len(results) < len(chosen) else (2, 2)
+        duration = short if arguments.quick else full if len(results) < len(chosen) else (2, 2)
         results.append(run(case, peers[case.function], *duration))
         rows.append(results[-1].row(columns))
         show(rows[-1])
