@@ -38,7 +38,17 @@ class Kernels(Protocol):
     ) -> None: ...
 
     def reduce_vector(
-        self, name: str, a: Any, parameter: Any, axis: Any, b: Any, where: Any, out: Any, others: bool
+        self,
+        name: str,
+        a: Any,
+        parameter: Any,
+        axis: Any,
+        b: Any,
+        keepdims: Any,
+        where: Any,
+        out: Any,
+        workers: Any,
+        others: bool = False,
     ) -> Any: ...
 
     def map(

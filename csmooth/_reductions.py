@@ -110,8 +110,8 @@ def logsumexp(
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    others = keepdims is not False or return_sign or initial is not None or workers is not None
-    vector = _reduce_vector("logsumexp", a, alpha, axis, b, where, out, others)
+    others = return_sign or initial is not None
+    vector = _reduce_vector("logsumexp", a, alpha, axis, b, keepdims, where, out, workers, others)
     if vector is not None:
         return vector
     into = _arrays.operands("logsumexp", a, axis, b, where, workers)
@@ -207,8 +207,7 @@ def logmeanexp(
     >>> logmeanexp([[1, 2, 4], [0, np.inf, 0]], alpha=[[np.inf], [-1]], axis=1)
     array([4.        , 0.40546511])
     """
-    others = keepdims is not False or workers is not None
-    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, where, out, others)
+    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, keepdims, where, out, workers)
     if vector is not None:
         return vector
     into = _arrays.operands("logmeanexp", a, axis, b, where, workers)
@@ -306,8 +305,7 @@ def boltzmann(
     >>> boltzmann([[0, 1000], [2, 3]], alpha=[[0], [2]], axis=1)
     array([500.        ,   2.88079708])
     """
-    others = keepdims is not False or workers is not None
-    vector = _reduce_vector("boltzmann", a, alpha, axis, b, where, out, others)
+    vector = _reduce_vector("boltzmann", a, alpha, axis, b, keepdims, where, out, workers)
     if vector is not None:
         return vector
     into = _arrays.operands("boltzmann", a, axis, b, where, workers)
@@ -394,8 +392,7 @@ def pnorm(
     >>> pnorm([1e200, 1e200], 3)
     np.float64(1.2599210498948731e+200)
     """
-    others = keepdims is not False or workers is not None
-    vector = _reduce_vector("pnorm", a, p, axis, b, where, out, others)
+    vector = _reduce_vector("pnorm", a, p, axis, b, keepdims, where, out, workers)
     if vector is not None:
         return vector
     into = _arrays.operands("pnorm", a, axis, b, where, workers)
@@ -486,8 +483,7 @@ def pmean(
     >>> pmean([[1, 2], [4, 4]], p=[[-1], [2]], axis=1)
     array([1.33333333, 4.        ])
     """
-    others = keepdims is not False or workers is not None
-    vector = _reduce_vector("pmean", a, p, axis, b, where, out, others)
+    vector = _reduce_vector("pmean", a, p, axis, b, keepdims, where, out, workers)
     if vector is not None:
         return vector
     into = _arrays.operands("pmean", a, axis, b, where, workers)

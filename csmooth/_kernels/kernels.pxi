@@ -40,10 +40,10 @@ def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weight
                   sign, workers)
 
 
-def reduce_vector(str name, a, parameter, axis, b, where, out, others):
+def reduce_vector(str name, a, parameter, axis, b, keepdims, where, out, workers, others=False):
     """The reduction of an array that lies in memory as one vector, without any keywords; None for all else."""
-    if (axis is None and b is None and where is True and out is None and not others and type(parameter) is float
-            and type(a) is cnp.ndarray):
+    if (axis is None and b is None and keepdims is False and where is True and out is None and workers is None
+            and not others and type(parameter) is float and type(a) is cnp.ndarray):
         return reduce_all_of(reduction_named(name), a, parameter)
     return None
 
