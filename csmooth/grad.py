@@ -242,8 +242,9 @@ def pnorm(
         As `csmooth.pnorm` gives it.
     gradient : scalar, ndarray or tuple of these
         With respect to `a`, of its shape; with respect to `p`, one for each value. 0 for elements equal to 0, and all
-        elements where the norm is 0 or `p` is; the sign of infinite elements where the norm is infinite, 0 for the
-        others. For infinite `p`, the extremes share 1 among them.
+        elements where the norm is 0 or `p` is. Infinite elements have what equal ones have that tend to infinity,
+        :math:`\operatorname{sign}(a_i) k^{1/p-1}` for k of them, and finite ones beside them 0, but their sign for
+        `p` = 1. For infinite `p`, the extremes share 1 among them.
 
     Raises
     ------
@@ -264,6 +265,8 @@ def pnorm(
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
     call.run()
+    call.share_infinity()
+    call.set_linear()
     if np.isinf(power).any():  # as floats: integers may have no opposite, bool has no sign
         signed = np.where(np.isnan(into.a), 0, into.a).astype(_wide(into))  # NaN has none; the value knows of it
         call.set_limits(into._replace(a=np.abs(into.a.astype(_wide(into)))), np.sign(signed))
@@ -309,8 +312,11 @@ def pmean(
     value : scalar or ndarray
         As `csmooth.pmean` gives it.
     gradient : scalar, ndarray or tuple of these
-        With respect to `a`, of its shape; with respect to `p`, one for each value. 0 for elements equal to 0, and all
-        elements where the mean is 0. For infinite `p`, the extremes share 1 among them.
+        With respect to `a`, of its shape; with respect to `p`, one for each value. For `p` = 1 the shares of weights,
+        whatever the elements are; else 0 for elements equal to 0, and all elements where the mean is 0. Infinite
+        elements have what equal ones have that tend to infinity, :math:`(k/n)^{1/p} / k` for k of n, with weights
+        :math:`b_i (\sum_∞ b_j / \sum_j b_j)^{1/p} / \sum_∞ b_j`, and finite ones beside them 0. For infinite `p`, the
+        extremes share 1 among them.
 
     Raises
     ------
@@ -332,6 +338,8 @@ def pmean(
     power = _arrays.parameter("pmean", "p", p, into, zero=True)
     call = _Call("pmean", "p", a, into, power, keepdims, out, wrt)
     call.run()
+    call.share_infinity()
+    call.set_linear()
     call.set_limits(into)
     call.nan_unknown()
     call.zero_absent()
@@ -393,9 +401,12 @@ class _Call:
             _arrays.check_out(function, out, self.shape, into.dtype)
         self.out = out if spread else None
         self.gradient = _arrays.Results(function, into, None if spread else out, parameter)
-        # Read after the gradient is made: for extremes, for the value of norms beside a slope, where weights cancel.
+        # Read after the gradient is made: for extremes, for the value of norms beside a slope, for their signs beside
+        # infinities, where weights cancel.
         weighted = into.weights is not None
-        again = weighted or np.isinf(parameter).any() or (function == "pnorm" and name in self.wrt)
+        again = weighted or np.isinf(parameter).any()
+        if function == "pnorm":
+            again = again or name in self.wrt or np.equal(parameter, 1).any()
         sources = (into.a if again else None, into.weights, into.weights_mask)
         if any(np.may_share_memory(self.gradient.array, x) for x in sources if x is not None):
             self.gradient.array = np.empty(into.shape, into.dtype)
@@ -433,6 +444,51 @@ class _Call:
         )
         if close:  # the value must not depend on what is wanted beside it
             _reductions.reduce(self.function, into, self.parameter, None, self.value.array)
+
+    def share_infinity(self) -> None:
+        """For powers: infinite elements have the gradient of equal ones that tend to infinity.
+
+        The kernel gives them their weights, those of a mean over the sum of all, with the sign of the element. The
+        value tends to the element times total**(1 / p), and so (element / value)**(p - 1) to total**(1 / p - 1).
+        """
+        infinite = np.isinf(self.value.array)
+        if not infinite.any() or self.into.a.size == 0:
+            return
+        gradient = self.gradient.arranged[infinite].astype(_wide(self.into))
+        axes = tuple(range(1, gradient.ndim))
+        with np.errstate(all="ignore"):
+            if self.into.weights is None:
+                total = np.abs(gradient).sum(axis=axes)
+            else:  # may be negative; only then a is kept, and its sign known
+                total = (gradient * np.where(self.into.a[infinite] < 0, -1, 1)).sum(axis=axes)
+            power = np.broadcast_to(self.parameter, infinite.shape)[infinite]
+            factor = total ** (1 / power - 1)
+            factor = np.where(np.isfinite(total) & (total > 0), factor, 1)
+            self.gradient.arranged[infinite] = gradient * factor.reshape(factor.shape + (1,) * len(axes))
+
+    def set_linear(self) -> None:
+        """For p = 1: a mean is linear, at 0 too, and so are both beside infinite elements; the kernel has 0 there."""
+        if type(self.parameter) is float and self.parameter != 1:
+            return
+        linear = np.equal(self.parameter, 1) & ~np.isnan(self.value.array)
+        if self.function == "pnorm":  # which has a kink at 0
+            linear &= np.isinf(self.value.array)
+        if not linear.any() or self.into.a.size == 0:
+            return
+        gone = self._along(linear) & (self.gradient.arranged == 0)
+        if not gone.any():
+            return
+        into = self.into
+        with np.errstate(all="ignore"):
+            units = np.sign(into.a.astype(_wide(into))) if self.function == "pnorm" else np.ones((), _wide(into))
+        into = into._replace(a=np.broadcast_to(units, into.a.shape))
+        share = np.empty_like(self.gradient.arranged)
+        if into.plain:
+            value = np.where(np.isnan(self.value.array), np.nan, np.ones((), _wide(into)))
+            _plain_gradients.map(self.function, into, 1.0, None, value, share, None)
+        else:
+            _reductions.map(self.function, into, 1.0, None, share)
+        np.copyto(self.gradient.arranged, share, where=gone)
 
     def set_limits(self, into: _arrays.Operands, factor: Any = 1.0) -> None:
         """For an infinite parameter, the extremes share the whole."""

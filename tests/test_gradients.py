@@ -734,11 +734,22 @@ def test_central_differences(name: str, parameter: float, weights: list[float] |
         ("pnorm", [0, 0], -1.0, [0, 0]),
         ("pnorm", [0, -3], 1.0, [0, -1]),
         ("pnorm", [0, 3], -1.0, [0, 0]),
-        ("pnorm", [INF, -INF, 1], 2.0, [1, -1, 0]),
-        ("pmean", [0, 0], 1.0, [0, 0]),
-        ("pmean", [0, 3], 1.0, [0, 0.5]),
+        ("pnorm", [INF, 1], 2.0, [1, 0]),
+        ("pnorm", [INF, -INF, 1, INF, -INF], 2.0, [0.5, -0.5, 0, 0.5, -0.5]),
+        ("pnorm", [INF, -INF, 1], 0.5, [2, -2, 0]),
+        ("pnorm", [INF, -INF], -1.0, [0.25, -0.25]),
+        ("pnorm", [-INF, 2, -3, 0], 1.0, [-1, 1, -1, 0]),
+        ("pmean", [0, 0], 1.0, [0.5, 0.5]),
+        ("pmean", [0, 3], 1.0, [0.5, 0.5]),
+        ("pmean", [0, 0, 0, 3], 2.0, [0, 0, 0, 0.5]),
         ("pmean", [0, 3], 0.0, [0, 0]),
         ("pmean", [INF, INF], -1.0, [0.5, 0.5]),
+        ("pmean", [INF, INF], 0.0, [0.5, 0.5]),
+        ("pmean", [INF, 2], 0.0, [0, 0]),
+        ("pmean", [INF, 0, 2, INF], 1.0, [0.25, 0.25, 0.25, 0.25]),
+        ("pmean", [1, INF, 0, 5], 2.0, [0, 0.5, 0, 0]),
+        ("pmean", [1, INF], 0.5, [0, 0.25]),
+        ("pmean", [INF, 3], INF, [1, 0]),
         ("pmean", [2, 2, 5], -INF, [0.5, 0.5, 0]),
     ],
 )
@@ -746,6 +757,39 @@ def test_kinks(name: str, a: list[float], parameter: float, gradient: list[float
     for dtype in (np.float64, np.float32, np.longdouble):
         got = getattr(grad, name)(np.array(a, dtype), **{PARAMETER[name]: parameter})[1]
         np.testing.assert_array_equal(got, np.array(gradient, dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "a", "b", "p", "gradient"),
+    [
+        ("pmean", [0, 4, 0], [1, 3, 0], 1.0, [0.25, 0.75, 0]),
+        ("pmean", [1, INF, 0], [1, 2, 1], 1.0, [0.25, 0.5, 0.25]),
+        ("pmean", [1, INF, INF], [2, 0.5, 1.5], 0.5, [0, 0.0625, 0.1875]),
+        ("pmean", [1, INF, INF], [2, 3, -1], 0.5, [0, 0.375, -0.125]),
+        ("pmean", [INF, INF, NAN], [1, 3, 0], -1.0, [0.25, 0.75, 0]),
+        ("pnorm", [INF, -INF, 1], [3, -1, 5], 0.5, [6, 2, 0]),
+        ("pnorm", [INF, -INF, NAN], [1, 3, 0], 2.0, [0.5, -1.5, 0]),
+        ("pnorm", [-INF, 2, 0], [1, 3, 2], 1.0, [-1, 3, 0]),
+    ],
+)
+def test_powers_at_zero_and_infinity(
+    name: str, a: list[float], b: list[float], p: float, gradient: list[float]
+) -> None:
+    """With weights, beside a row that is neither, over `a` itself; a weight of 0, `where` and masks say the same."""
+    for dtype in (np.float64, np.float32, np.float16, LONG):
+        rows = np.array([a, [1, 1, 1]], dtype)
+        weights = np.array([b, [1, 2, 1]], dtype)
+        alike = np.array([0.25, 0.5, 0.25]) * (1 if name == "pmean" else 4 ** (1 / p))
+        got = getattr(grad, name)(rows, p, axis=1, b=weights, out=rows)[1]
+        np.testing.assert_array_equal(got, np.array([gradient, alike], dtype))
+        there = np.array(b) != 0
+        wrong = np.where(there, b, 7).astype(dtype)
+        for of_a, keywords in (
+            (np.array(a, dtype), {"where": there}),
+            (np.ma.array(np.array(a, dtype), mask=~there), {}),
+        ):
+            got = np.ma.getdata(getattr(grad, name)(of_a, p, b=wrong, **keywords)[1])
+            np.testing.assert_array_equal(got, np.array(gradient, dtype))
 
 
 @every
