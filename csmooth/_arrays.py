@@ -93,9 +93,16 @@ def operands(
 
 
 def mask_of(a: Any) -> Array | None:
-    """The mask of a masked array that has one."""
-    mask = np.ma.getmask(a)
+    """The mask of a masked array that has one; what others call `_mask`, as pandas does, may mean something else."""
+    mask = np.ma.getmask(a) if isinstance(a, np.ma.MaskedArray) else np.ma.nomask
     return None if mask is np.ma.nomask else np.asarray(mask)
+
+
+def unmasked(function: str, name: str, value: Any) -> None:
+    """Fails for an argument with masked elements, where none can be left out."""
+    mask = mask_of(value)
+    if mask is not None and mask.any():
+        raise ValueError(f"{function}: {name} must not have masked elements")
 
 
 def arranged(operand: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
@@ -168,10 +175,13 @@ def flag(function: str, name: str, value: Any) -> bool:
 
 
 def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """`where` as an array of bool."""
+    """`where` as an array of bool, False where it is masked."""
     array = np.asarray(where)
     if array.dtype != np.bool_:
         raise TypeError(f"{function}: where has dtype {array.dtype}; it must be bool")
+    mask = mask_of(where)
+    if mask is not None:
+        array = array & ~mask
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
@@ -196,6 +206,7 @@ def parameter(
     """
     if type(value) is float and (value != 0 or zero):
         return value
+    unmasked(function, name, value)
     array = np.asarray(value)
     if array.dtype.kind not in "biu" and not is_float(array.dtype):
         raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
@@ -225,6 +236,7 @@ def scalar(function: str, name: str, value: Any, into: Operands) -> float | np.f
     """A real number, or None."""
     if value is None:
         return None
+    unmasked(function, name, value)
     array = np.asarray(value)
     if (array.dtype.kind not in "biu" and not is_float(array.dtype)) or array.ndim:
         raise TypeError(f"{function}: {name} must be a real number, not {value!r}")
@@ -301,7 +313,7 @@ class Results:
                 self.array = np.empty(into.shape, into.dtype)
         self.arranged = self.array.transpose(order)
 
-    def result(self, mask: Any) -> Any:
+    def result(self, mask: Array | None) -> Any:
         """The results, with the mask of a masked array."""
         value: Any = self.array
         if self.given is not None:
@@ -309,10 +321,10 @@ class Results:
                 with np.errstate(over="ignore", under="ignore"):
                     np.copyto(np.asarray(self.given), value, casting="same_kind")
             value = self.given
-            if mask is not np.ma.nomask and isinstance(value, np.ma.MaskedArray):
+            if mask is not None and isinstance(value, np.ma.MaskedArray):
                 value.mask = mask
             return value
-        return value[()] if mask is np.ma.nomask else np.ma.MaskedArray(value, np.array(mask))
+        return value[()] if mask is None else np.ma.MaskedArray(value, np.array(mask))
 
 
 def same_view(x: Array, y: Array) -> bool:

@@ -79,7 +79,7 @@ def logsumexp_bounds(
     into = _arrays.operands("logsumexp_bounds", a, axis, None, True)
     sharpness = _arrays.parameter("logsumexp_bounds", "alpha", alpha, into)
     outer = logsumexp(a, axis, alpha=alpha)
-    mask, value = np.ma.getmask(outer), np.asarray(outer)
+    mask, value = _arrays.mask_of(outer), np.asarray(outer)
     zero, one = into.dtype.type(0), into.dtype.type(1)
     with np.errstate(all="ignore"):  # infinities, and bounds that overflow to them
         width = np.log(np.maximum(_count(into), 1)) / np.abs(sharpness)
@@ -90,14 +90,14 @@ def logsumexp_bounds(
     if infinite.any():  # elements are, or their sum over alpha overflows
         extreme = np.asarray(logsumexp(a, axis, alpha=np.copysign(np.inf, alpha)))
         inner = np.where(infinite, extreme, inner)
-    if mask is not np.ma.nomask:
+    if mask is not None:
         outer, inner = np.ma.MaskedArray(value, mask), np.ma.MaskedArray(inner, mask)
     positive = np.asarray(sharpness) > 0
     if positive.all():
         return inner[()], outer[()]
     if not positive.any():
         return outer[()], inner[()]
-    choose = np.where if mask is np.ma.nomask else np.ma.where
+    choose = np.where if mask is None else np.ma.where
     return choose(positive, inner, outer), choose(positive, outer, inner)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations  # signatures in help() as they are written h
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _plain, _reductions
@@ -153,4 +152,4 @@ def _mapped(
         _plain.spread(function, into, sharpness, value.arranged)
     else:
         _reductions.map(function, into, sharpness, None, value.arranged)
-    return value.result(np.ma.getmask(a))
+    return value.result(_arrays.mask_of(a))

@@ -394,7 +394,7 @@ class _Call:
         if not self.wrt or any(key not in ("a", name) for key in self.wrt):
             raise ValueError(f"{function}: wrt must be 'a', {name!r} or a tuple of these, not {wrt!r}")
         self.function, self.name, self.into, self.parameter, self.initial = function, name, into, parameter, initial
-        self.mask = np.ma.getmask(a)
+        self.mask = _arrays.mask_of(a)
         self.shape = np.shape(a)
         spread = self.shape != into.shape  # by b: then the gradient is a sum over what a is spread along
         if spread and out is not None:
@@ -565,7 +565,7 @@ class _Call:
         return value, parts[self.wrt[0]] if self.single else tuple(parts[name] for name in self.wrt)
 
 
-def _summed(gradient: NDArray[Any], shape: tuple[int, ...], mask: Any, out: NDArray[Any] | None) -> Any:
+def _summed(gradient: NDArray[Any], shape: tuple[int, ...], mask: NDArray[Any] | None, out: NDArray[Any] | None) -> Any:
     """Adds up what belongs to one element that was spread against weights."""
     extra = gradient.ndim - len(shape)
     spread = [extra + axis for axis, length in enumerate(shape) if length != gradient.shape[extra + axis]]
@@ -575,4 +575,4 @@ def _summed(gradient: NDArray[Any], shape: tuple[int, ...], mask: Any, out: NDAr
     if out is not None:
         np.copyto(out, total, casting="same_kind")
         return out
-    return total[()] if mask is np.ma.nomask else np.ma.MaskedArray(total, np.array(mask))
+    return total[()] if mask is None else np.ma.MaskedArray(total, np.array(mask))

@@ -47,7 +47,7 @@ def logsumexp(
     a, axis, b, alpha, initial, where
         As for `csmooth.grad.logsumexp`.
     v : array_like
-        Real numbers that broadcast to the shape of `a`.
+        Real numbers that broadcast to the shape of `a`. It may be masked where elements are left out, as gradients are.
 
     Returns
     -------
@@ -210,7 +210,7 @@ class _Call:
         checked = np.asarray(_arrays.parameter(function, name, parameter, into, zero=function != "logsumexp"))
         start = _arrays.scalar(function, "initial", initial, into)
         vector, self.dtype = _vector(function, v, np.shape(a), into.dtype)
-        self.into, self.shape, self.mask = into, np.shape(a), np.ma.getmask(a)
+        self.into, self.shape, self.mask = into, np.shape(a), _arrays.mask_of(a)
         self.rows, self.length = into.a.shape[: len(into.kept)], prod(into.a.shape[len(into.kept) :])
         self.parameter = checked[..., np.newaxis] if checked.ndim else checked
         order = into.kept + into.reduced
@@ -224,6 +224,11 @@ class _Call:
             self.a = np.where(absent, 1.0, self._flat(into.a).astype(np.float64))
             self.v = np.where(absent, 0.0, self._flat(_arrays.arranged(vector, into.shape, order)).astype(np.float64))
             self.there = ~absent
+            unknown = _arrays.mask_of(v)
+            if unknown is not None:
+                unknown = _arrays.arranged(np.broadcast_to(unknown, self.shape), into.shape, order)
+                if (self._flat(unknown) & self.there).any():
+                    raise ValueError(f"{function}: v must not be masked where elements are not left out")
             if start is not None:  # one more element, whose v is 0
                 self.a, self.v, self.there = _longer(self.a, start), _longer(self.v, 0.0), _longer(self.there, True)
                 self.b = None if self.b is None else _longer(self.b, 1.0)
@@ -261,7 +266,7 @@ class _Call:
             if self.shape != self.into.shape:  # as for gradients, the sum over what weights spread an element along
                 return grad._summed(product, self.shape, self.mask, None).astype(self.dtype)
             product = product.astype(self.dtype)
-        return product[()] if self.mask is np.ma.nomask else np.ma.MaskedArray(product, np.array(self.mask))
+        return product[()] if self.mask is None else np.ma.MaskedArray(product, np.array(self.mask))
 
 
 def _longer(x: NDArray[Any], last: Any) -> NDArray[Any]:

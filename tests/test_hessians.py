@@ -494,6 +494,21 @@ def test_wrong_arguments(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @every
+def test_masked_vectors(name: str) -> None:
+    """A gradient of a masked array may be the vector, as its mask is where elements are left out; no other mask may."""
+    mask = np.array([[False, True, False], [False, False, True]])
+    a, v = np.ma.array(np.arange(1.0, 7).reshape(2, 3), mask=mask), np.ones((2, 3))
+    v[0, 0] = 3
+    got = product(name, a, np.ma.array(v, mask=mask), 1.5, axis=1)
+    assert same_bits(got.data, product(name, a, v, 1.5, axis=1).data)
+    assert same_bits(product(name, a.data, np.ma.array(v, mask=mask), 1.5, axis=1, where=~mask), got.data)
+    row = np.ma.array(v[0], mask=mask[0])  # of both rows, of which one has that element
+    for x, vector in ((a, row), (a.data, np.ma.array(v, mask=mask)), (a, np.ma.masked)):
+        with pytest.raises(ValueError, match=f"{name}: v must not be masked"):
+            product(name, x, vector, 1.5, axis=1)
+
+
+@every
 def test_inputs_stay_as_they_are(name: str) -> None:
     a, v = some(name, 6)
     copies = a.copy(), v.copy()

@@ -10,6 +10,7 @@ from math import log, sqrt
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.exceptions import AxisError
 from reference import same_bits
@@ -369,6 +370,45 @@ def test_masked_elements_of_maps(name: str) -> None:
     got = MAPS[name](a, axis=1)
     assert got.mask.tolist() == a.mask.tolist()
     assert same_bits(got.compressed(), MAPS[name]([3.0, 3.0]))
+
+
+@every_function
+def test_masks_of_other_arguments(name: str) -> None:
+    """What `where` has masked is False, as in a masked array that is compared; a parameter has nothing to leave out."""
+    function, a = FUNCTIONS[name], np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    masked = np.ma.array(a, mask=[[0, 1, 0], [0, 0, 0]])
+    for x, where in ((a, masked > 1), (a, np.ma.array([True, True, True], mask=[1, 0, 0])), (masked, masked < 6)):
+        given = function(x, axis=1, where=where)
+        for got, want in zip(parts(given), parts(function(x, axis=1, where=where.filled(False))), strict=True):
+            assert same_bits(np.ma.getdata(got), np.ma.getdata(want))
+    key = "p" if name.endswith(("pnorm", "pmean")) else "alpha"
+    for parameter in (np.ma.masked, np.ma.array([[1.0], [2.0]], mask=[[0], [1]])):
+        with pytest.raises(ValueError, match=said(name) + key + " must not have masked elements"):
+            function(a, axis=1, **{key: parameter})
+    without = np.ma.array([[1.0], [2.0]], mask=[[0], [0]])
+    for got, want in zip(*(parts(function(a, axis=1, **{key: x})) for x in (without, without.data)), strict=True):
+        assert type(got) is np.ndarray
+        assert same_bits(got, want)
+    if name.endswith("logsumexp"):
+        with pytest.raises(ValueError, match=said(name) + "initial must not have masked elements"):
+            function(a, initial=np.ma.masked)
+
+
+@every_function
+@pytest.mark.parametrize("values", [[1, 2, 4], [1, 2, None]])
+def test_arrays_of_pandas(name: str, values: list[Any]) -> None:
+    """They have a `_mask` of their own: what counts is what NumPy makes of them."""
+    for dtype in ("Int64", "Float32"):
+        a = pd.array(values, dtype=dtype)
+        plain = np.asarray(a)
+        for given in (a, pd.Series(a)):
+            if plain.dtype == object:  # of NA, before pandas 3
+                with pytest.raises(TypeError, match=said(name) + "a has dtype object"):
+                    FUNCTIONS[name](given)
+                continue
+            for got, want in zip(*(parts(FUNCTIONS[name](x)) for x in (given, plain)), strict=True):
+                assert type(got) is type(want)
+                assert same_bits(got, want)
 
 
 @every_function
