@@ -59,12 +59,12 @@ def operands(
 ) -> Operands:
     """Checks and arranges the input of a reduction."""
     mask, weights_mask = mask_of(a), mask_of(b)
-    array = np.asarray(a)
+    array = as_array(function, "a", a)
     dtype = result_dtype(function, "a", array.dtype)
     shape = array.shape
     weights = None
     if b is not None:
-        weights = np.asarray(b)
+        weights = as_array(function, "b", b)
         weights_dtype = result_dtype(function, "b", weights.dtype)
         if isinstance(b, np.generic) or not isinstance(b, int | float | complex):
             dtype = common_dtype(dtype, weights_dtype)
@@ -92,17 +92,18 @@ def operands(
     )
 
 
+def as_array(function: str, name: str, value: ArrayLike) -> Array:
+    """What NumPy makes of an argument."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # of lists of unequal lengths
+        raise ValueError(f"{function}: {name} is no array: {error}") from None
+
+
 def mask_of(a: Any) -> Array | None:
     """The mask of a masked array that has one; what others call `_mask`, as pandas does, may mean something else."""
     mask = np.ma.getmask(a) if isinstance(a, np.ma.MaskedArray) else np.ma.nomask
     return None if mask is np.ma.nomask else np.asarray(mask)
-
-
-def unmasked(function: str, name: str, value: Any) -> None:
-    """Fails for an argument with masked elements, where none can be left out."""
-    mask = mask_of(value)
-    if mask is not None and mask.any():
-        raise ValueError(f"{function}: {name} must not have masked elements")
 
 
 def arranged(operand: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
@@ -124,7 +125,8 @@ def result_dtype(function: str, name: str, dtype: Dtype) -> Dtype:
         if function in COMPLEX:
             return dtype.newbyteorder("=")
         raise TypeError(f"{function}: {name} has dtype {dtype}; it must be real")
-    raise TypeError(f"{function}: {name} has dtype {dtype}; it must be a float, an integer or bool")
+    kinds = "a float, complex, an integer or bool" if function in COMPLEX else "a float, an integer or bool"
+    raise TypeError(f"{function}: {name} has dtype {dtype}; it must be {kinds}")
 
 
 def is_float(dtype: Dtype) -> bool:
@@ -176,7 +178,7 @@ def flag(function: str, name: str, value: Any) -> bool:
 
 def condition(function: str, where: ArrayLike, shape: tuple[int, ...]) -> Array:
     """`where` as an array of bool, False where it is masked."""
-    array = np.asarray(where)
+    array = as_array(function, "where", where)
     if array.dtype != np.bool_:
         raise TypeError(f"{function}: where has dtype {array.dtype}; it must be bool")
     mask = mask_of(where)
@@ -197,6 +199,20 @@ def require_elements(function: str, into: Operands) -> None:
         raise ValueError(f"{function}: a reduction of no elements has no result; a has shape {into.shape}")
 
 
+def number(function: str, name: str, value: ArrayLike) -> Array:
+    """What NumPy makes of a parameter, of which nothing can be left out; of an integer too long for it, a double."""
+    mask = mask_of(value)
+    if mask is not None and mask.any():
+        raise ValueError(f"{function}: {name} must not have masked elements")
+    array = as_array(function, name, value)
+    if array.dtype.kind == "O" and isinstance(value, int):
+        try:
+            return np.asarray(float(value))
+        except OverflowError:
+            raise ValueError(f"{function}: {name} is too large for a float") from None
+    return array
+
+
 def parameter(
     function: str, name: str, value: ArrayLike, into: Operands, zero: bool = False
 ) -> float | NDArray[np.floating]:
@@ -206,8 +222,7 @@ def parameter(
     """
     if type(value) is float and (value != 0 or zero):
         return value
-    unmasked(function, name, value)
-    array = np.asarray(value)
+    array = number(function, name, value)
     if array.dtype.kind not in "biu" and not is_float(array.dtype):
         raise TypeError(f"{function}: {name} has dtype {array.dtype}; it must be real")
     with np.errstate(over="ignore", under="ignore"):  # a longdouble may be infinite or 0 as a double
@@ -236,8 +251,7 @@ def scalar(function: str, name: str, value: Any, into: Operands) -> float | np.f
     """A real number, or None."""
     if value is None:
         return None
-    unmasked(function, name, value)
-    array = np.asarray(value)
+    array = number(function, name, value)
     if (array.dtype.kind not in "biu" and not is_float(array.dtype)) or array.ndim:
         raise TypeError(f"{function}: {name} must be a real number, not {value!r}")
     with np.errstate(over="ignore", under="ignore"):

@@ -164,7 +164,7 @@ def conjugate(p: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     >>> bool(np.isclose(conjugate(p), p @ a - logsumexp(a)))
     True
     """
-    mask, array = _arrays.mask_of(p), np.asarray(p)
+    mask, array = _arrays.mask_of(p), _arrays.as_array("conjugate", "p", p)
     dtype = _arrays.result_dtype("conjugate", "p", array.dtype)
     kept, reduced = _arrays.split_axes("conjugate", axis, array.ndim)
     x = array.transpose(kept + reduced)

@@ -110,16 +110,17 @@ def logsumexp(
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
-    others = return_sign or initial is not None
+    others = return_sign is not False or initial is not None
     vector = _reduce_vector("logsumexp", a, alpha, axis, b, keepdims, where, out, workers, others)
     if vector is not None:
         return vector
     into = _arrays.operands("logsumexp", a, axis, b, where, workers)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial, into)
-    of_value = into._replace(dtype=into.real_dtype) if return_sign else into
+    signed = _arrays.flag("logsumexp", "return_sign", return_sign)
+    of_value = into._replace(dtype=into.real_dtype) if signed else into
     value = _arrays.Output("logsumexp", of_value, keepdims, out, sharpness)
-    sign = _arrays.Output("logsumexp", into, keepdims, None, None) if return_sign else None
+    sign = _arrays.Output("logsumexp", into, keepdims, None, None) if signed else None
     reduce("logsumexp", into, sharpness, start, value.array, None if sign is None else sign.array)
     empty = left_empty(into, start)
     return value.result(empty) if sign is None else (value.result(empty), sign.result(empty))

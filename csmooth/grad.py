@@ -38,7 +38,7 @@ def logsumexp(
     a, axis, b, keepdims, return_sign, alpha, initial, where
         As for `csmooth.logsumexp`, but not complex.
     out : ndarray, optional
-        Receives the gradient, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
+        Receives the gradient by `a`, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
     wrt : str or tuple of str, optional
         What the value is differentiated with respect to: "a", "alpha" or a tuple of these.
     workers : int, optional
@@ -57,7 +57,7 @@ def logsumexp(
     Raises
     ------
     TypeError, ValueError, numpy.exceptions.AxisError
-        As `csmooth.logsumexp`; ValueError for another `wrt`.
+        As `csmooth.logsumexp`; ValueError for another `wrt`, or an `out` where that lacks "a".
 
     Notes
     -----
@@ -76,10 +76,11 @@ def logsumexp(
     >>> grad.logsumexp([1, 2, 3], wrt=("a", "alpha"))[1][1]
     np.float64(-0.8323955818399389)
     """
-    into = _operands("logsumexp", a, axis, b, where, workers)
-    sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
-    start = _arrays.scalar("logsumexp", "initial", initial, into)
-    call = _Call("logsumexp", "alpha", a, into, sharpness, keepdims, out, wrt, start, return_sign)
+    into = _arrays.operands("grad.logsumexp", a, axis, b, where, workers)
+    sharpness = _arrays.parameter("grad.logsumexp", "alpha", alpha, into)
+    start = _arrays.scalar("grad.logsumexp", "initial", initial, into)
+    signed = _arrays.flag("grad.logsumexp", "return_sign", return_sign)
+    call = _Call("logsumexp", "alpha", a, into, sharpness, keepdims, out, wrt, start, signed)
     call.run()
     call.zero_cancelled()
     call.nan_unknown()
@@ -137,9 +138,9 @@ def logmeanexp(
     >>> grad.logmeanexp([1, 2, 3], alpha=0, wrt=("a", "alpha"))
     (np.float64(2.0), (array([0.33333333, 0.33333333, 0.33333333]), np.float64(0.3333333333333333)))
     """
-    into = _operands("logmeanexp", a, axis, b, where, workers)
-    _arrays.require_elements("logmeanexp", into)
-    sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
+    into = _arrays.operands("grad.logmeanexp", a, axis, b, where, workers)
+    _arrays.require_elements("grad.logmeanexp", into)
+    sharpness = _arrays.parameter("grad.logmeanexp", "alpha", alpha, into, zero=True)
     call = _Call("logmeanexp", "alpha", a, into, sharpness, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
@@ -200,9 +201,9 @@ def boltzmann(
     >>> grad.boltzmann([0, 0, 3])[1]
     array([-0.07825615, -0.07825615,  1.15651229])
     """
-    into = _operands("boltzmann", a, axis, b, where, workers)
-    _arrays.require_elements("boltzmann", into)
-    sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
+    into = _arrays.operands("grad.boltzmann", a, axis, b, where, workers)
+    _arrays.require_elements("grad.boltzmann", into)
+    sharpness = _arrays.parameter("grad.boltzmann", "alpha", alpha, into, zero=True)
     call = _Call("boltzmann", "alpha", a, into, sharpness, keepdims, out, wrt)
     call.run()
     call.set_limits(into)
@@ -261,8 +262,8 @@ def pnorm(
     >>> grad.pnorm([3, -4])
     (np.float64(5.0), array([ 0.6, -0.8]))
     """
-    into = _operands("pnorm", a, axis, b, where, workers)
-    power = _arrays.parameter("pnorm", "p", p, into, zero=True)
+    into = _arrays.operands("grad.pnorm", a, axis, b, where, workers)
+    power = _arrays.parameter("grad.pnorm", "p", p, into, zero=True)
     call = _Call("pnorm", "p", a, into, power, keepdims, out, wrt)
     call.run()
     call.share_infinity()
@@ -333,9 +334,9 @@ def pmean(
     >>> grad.pmean([1, 4], 0)
     (np.float64(2.0), array([1.  , 0.25]))
     """
-    into = _operands("pmean", a, axis, b, where, workers)
-    _arrays.require_elements("pmean", into)
-    power = _arrays.parameter("pmean", "p", p, into, zero=True)
+    into = _arrays.operands("grad.pmean", a, axis, b, where, workers)
+    _arrays.require_elements("grad.pmean", into)
+    power = _arrays.parameter("grad.pmean", "p", p, into, zero=True)
     call = _Call("pmean", "p", a, into, power, keepdims, out, wrt)
     call.run()
     call.share_infinity()
@@ -347,20 +348,6 @@ def pmean(
         with np.errstate(all="ignore"):
             call.slope.array[...] *= _factor(call.value.array)
     return call.results(_reductions.left_empty(into, None))
-
-
-def _operands(
-    function: str,
-    a: ArrayLike,
-    axis: _arrays.Axis,
-    b: ArrayLike | None,
-    where: ArrayLike,
-    workers: int | None = None,
-) -> _arrays.Operands:
-    into = _arrays.operands(function, a, axis, b, where, workers)
-    if into.dtype.kind == "c":
-        raise TypeError(f"{function}: gradients have no dtype {into.dtype}; a and b must be real")
-    return into
 
 
 def _wide(into: _arrays.Operands) -> _arrays.Dtype:
@@ -389,18 +376,23 @@ class _Call:
         initial: Any = None,
         return_sign: bool = False,
     ) -> None:
+        named = f"grad.{function}"
         self.single = isinstance(wrt, str)
         self.wrt = wrt if isinstance(wrt, tuple | list) else (wrt,)
         if not self.wrt or any(key not in ("a", name) for key in self.wrt):
-            raise ValueError(f"{function}: wrt must be 'a', {name!r} or a tuple of these, not {wrt!r}")
+            raise ValueError(f"{named}: wrt must be 'a', {name!r} or a tuple of these, not {wrt!r}")
+        if len(set(self.wrt)) < len(self.wrt):
+            raise ValueError(f"{named}: wrt {wrt!r} names an argument twice")
+        if out is not None and "a" not in self.wrt:
+            raise ValueError(f"{named}: out is for the gradient by a, for which wrt does not ask")
         self.function, self.name, self.into, self.parameter, self.initial = function, name, into, parameter, initial
         self.mask = _arrays.mask_of(a)
         self.shape = np.shape(a)
         spread = self.shape != into.shape  # by b: then the gradient is a sum over what a is spread along
         if spread and out is not None:
-            _arrays.check_out(function, out, self.shape, into.dtype)
+            _arrays.check_out(named, out, self.shape, into.dtype)
         self.out = out if spread else None
-        self.gradient = _arrays.Results(function, into, None if spread else out, parameter)
+        self.gradient = _arrays.Results(named, into, None if spread else out, parameter)
         # Read after the gradient is made: for extremes, for the value of norms beside a slope, for their signs beside
         # infinities, where weights cancel.
         weighted = into.weights is not None
@@ -411,10 +403,10 @@ class _Call:
         if any(np.may_share_memory(self.gradient.array, x) for x in sources if x is not None):
             self.gradient.array = np.empty(into.shape, into.dtype)
             self.gradient.arranged = self.gradient.array.transpose(into.kept + into.reduced)
-        self.value = _arrays.Output(function, into, keepdims, None, None)
-        self.sign = _arrays.Output(function, into, keepdims, None, None) if return_sign else None
+        self.value = _arrays.Output(named, into, keepdims, None, None)
+        self.sign = _arrays.Output(named, into, keepdims, None, None) if return_sign else None
         of_slope = into._replace(dtype=_wide(into))
-        self.slope = _arrays.Output(function, of_slope, keepdims, None, None) if name in self.wrt else None
+        self.slope = _arrays.Output(named, of_slope, keepdims, None, None) if name in self.wrt else None
 
     def run(self) -> None:
         """Runs the kernel."""

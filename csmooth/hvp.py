@@ -198,18 +198,17 @@ class _Call:
         parameter: ArrayLike,
         initial: float | None = None,
     ) -> None:
-        into = grad._operands(function, a, axis, b, where)
+        named = f"hvp.{function}"
+        into = _arrays.operands(named, a, axis, b, where)
         if into.plain:
-            raise TypeError(
-                f"{function}: Hessians have no dtype {into.dtype}; a and b must be floats of at most 64 bits"
-            )
+            raise TypeError(f"{named}: Hessians have no dtype {into.dtype}; a and b must be floats of at most 64 bits")
         if len(into.shape) > np.ndim(a):
-            raise ValueError(f"{function}: b has more dimensions than a of shape {np.shape(a)}")
+            raise ValueError(f"{named}: b has more dimensions than a of shape {np.shape(a)}")
         if function in ("logmeanexp", "boltzmann", "pmean"):
-            _arrays.require_elements(function, into)
-        checked = np.asarray(_arrays.parameter(function, name, parameter, into, zero=function != "logsumexp"))
-        start = _arrays.scalar(function, "initial", initial, into)
-        vector, self.dtype = _vector(function, v, np.shape(a), into.dtype)
+            _arrays.require_elements(named, into)
+        checked = np.asarray(_arrays.parameter(named, name, parameter, into, zero=function != "logsumexp"))
+        start = _arrays.scalar(named, "initial", initial, into)
+        vector, self.dtype = _vector(named, v, np.shape(a), into.dtype)
         self.into, self.shape, self.mask = into, np.shape(a), _arrays.mask_of(a)
         self.rows, self.length = into.a.shape[: len(into.kept)], prod(into.a.shape[len(into.kept) :])
         self.parameter = checked[..., np.newaxis] if checked.ndim else checked
@@ -228,7 +227,7 @@ class _Call:
             if unknown is not None:
                 unknown = _arrays.arranged(np.broadcast_to(unknown, self.shape), into.shape, order)
                 if (self._flat(unknown) & self.there).any():
-                    raise ValueError(f"{function}: v must not be masked where elements are not left out")
+                    raise ValueError(f"{named}: v must not be masked where elements are not left out")
             if start is not None:  # one more element, whose v is 0
                 self.a, self.v, self.there = _longer(self.a, start), _longer(self.v, 0.0), _longer(self.there, True)
                 self.b = None if self.b is None else _longer(self.b, 1.0)
@@ -276,7 +275,7 @@ def _longer(x: NDArray[Any], last: Any) -> NDArray[Any]:
 
 def _vector(function: str, v: ArrayLike, shape: tuple[int, ...], dtype: Any) -> tuple[NDArray[Any], Any]:
     """v, of the shape of `a`, and the dtype of the product for a gradient of this dtype."""
-    array = np.asarray(v)
+    array = _arrays.as_array(function, "v", v)
     own = _arrays.result_dtype(function, "v", array.dtype)
     if own.char in "gFDG":
         raise TypeError(f"{function}: v has dtype {own}; it must be a float of at most 64 bits, an integer or bool")

@@ -864,7 +864,7 @@ def test_dtypes_of_every_function(name: str) -> None:
 @every_function
 @pytest.mark.parametrize("dtype", REFUSED)
 def test_refused_dtypes_of_every_function(name: str, dtype: str) -> None:
-    with pytest.raises(TypeError, match=rf"^{name.removeprefix('grad.')}: [ap] .*{re.escape(dtype)}"):
+    with pytest.raises(TypeError, match=rf"^{re.escape(name)}: [ap] .*{re.escape(dtype)}"):
         FUNCTIONS[name](REFUSED[dtype])
 
 

@@ -796,8 +796,9 @@ def test_powers_at_zero_and_infinity(
 def test_wrong_arguments(name: str) -> None:
     function, out = getattr(grad, name), np.full(2, 7.0)
     key = {PARAMETER[name]: 2.0}
-    for wrt in ("b", (), ("a", "x"), None, 3):
-        with pytest.raises(ValueError, match="wrt"):
+    own = PARAMETER[name]
+    for wrt in ("b", (), ("a", "x"), None, 3, ("a", "a"), (own, "a", own), own, (own,)):
+        with pytest.raises(ValueError, match=f"^grad.{name}: .*wrt"):
             function([1.0, 2.0], wrt=wrt, out=out, **key)
     with pytest.raises(TypeError):
         function(np.ones(2, np.complex128), out=out, **key)
