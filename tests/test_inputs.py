@@ -344,6 +344,7 @@ OUTCOMES: list[tuple[str, Any, dict[str, Any], Any]] = [
     ("pnorm", [-INF, 1], {}, INF),
     ("pnorm", [INF, 2], {"p": -1}, 2),
     ("pnorm", [0, 2], {"p": -1}, 0),
+    ("pnorm", [INF, 0, -2, -INF], {"p": 0}, 3),
     ("pnorm", [3, 4], {"b": [-1, 2]}, sqrt(23)),
     ("pnorm", [3, 4], {"b": [1, -2]}, NAN),
     ("pnorm", [1, 1], {"b": [1, -1]}, 0),
