@@ -10,6 +10,7 @@ import secrets
 import shutil
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import Parameter, signature
@@ -28,6 +29,7 @@ class Function(NamedTuple):
     function: Callable[..., Any]
     summary: str
     parameters: Mapping[str, str]
+    aliases: Sequence[str] = ()
 
 
 ALPHA = {"alpha": "sharpness, 1 by default: inf is the maximum, -inf the minimum"}
@@ -43,6 +45,7 @@ FUNCTIONS = {
         logmeanexp,
         "smooth maximum, also called mellowmax: (1/alpha) log of the mean of exp(alpha x)",
         {"alpha": f"{ALPHA['alpha']}, 0 the mean"},
+        ["mellowmax"],
     ),
     "boltzmann": Function(boltzmann, "smooth maximum: the mean of x, weighted by exp(alpha x)", ALPHA),
     "pnorm": Function(
@@ -79,7 +82,9 @@ def parser() -> Parser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for name, row in FUNCTIONS.items():
         takes = signature(row.function).parameters
-        command = commands.add_parser(name, help=row.summary, description=row.summary, allow_abbrev=False)
+        command = commands.add_parser(
+            name, aliases=row.aliases, help=row.summary, description=row.summary, allow_abbrev=False
+        )
         command.add_argument("file", metavar="FILE", help="a .npy file; it is memory-mapped")
         command.add_argument("--axis", type=axis, default=None, help="such as 1, -1 or 0,2; by default none: all axes")
         for parameter, meaning in row.parameters.items():
@@ -94,7 +99,10 @@ def parser() -> Parser:
     summary = "draw the smooth maxima of a small vector against their sharpness"
     command = commands.add_parser("plot", help=summary, description=summary, allow_abbrev=False)
     command.add_argument(
-        "--out", metavar="FILE", default="csmooth.png", help="by default csmooth.png; also .svg or .pdf"
+        "--out",
+        metavar="FILE",
+        default="csmooth.png",
+        help="by default csmooth.png; also .svg, .pdf; without suffix PNG",
     )
     command.set_defaults(run=plot)
     command = commands.add_parser("info", help="versions, and the builds of the kernels", allow_abbrev=False)
@@ -127,7 +135,7 @@ def joined(words: Sequence[str]) -> list[str]:
 
 def apply(arguments: argparse.Namespace) -> None:
     """Prints or writes what a function makes of a file."""
-    function, _, parameters = arguments.row
+    function, parameters = arguments.row.function, arguments.row.parameters
     options = vars(arguments)
     keywords = {name: options[name] for name in ("axis", "keepdims", *parameters) if name in options}
     array = load(arguments.file)
@@ -168,6 +176,8 @@ def load(name: str) -> np.ndarray[Any, Any]:
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror or error}") from error
     except Exception as error:  # a malformed header can raise almost anything
+        if zipfile.is_zipfile(name):
+            raise CommandError(f"{name}: an archive; give one of its arrays, as a .npy file") from error
         raise CommandError(f"{name}: not a .npy file that can be mapped: {error}") from error
 
 

@@ -94,6 +94,14 @@ def test_every_function_prints_what_it_gives(array, capsys, function):
     assert numbers == row.function(np.abs(array), axis=1, **keywords).ravel().tolist()
 
 
+def test_aliases_are_those_of_the_functions(array, capsys):
+    aliases = {alias: row.function for row in FUNCTIONS.values() for alias in row.aliases}
+    assert aliases == {"mellowmax": csmooth.mellowmax}
+    for alias, function in aliases.items():
+        assert main([alias, "a.npy", "--alpha", "2"]) == 0
+        assert float(capsys.readouterr().out) == function(array, alpha=2.0)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("option", "axis"), [("none", None), ("0,1", (0, 1)), ("1", 1)])
 def test_prints_every_digit(array, capsys, dtype, option, axis):
@@ -228,6 +236,13 @@ def test_bad_files(capsys, make):
     assert output == ""
     assert_one_line(error, "bad.npy")
     assert not Path("result.npy").exists()
+
+
+@pytest.mark.usefixtures("array")
+def test_an_archive_is_named(capsys):
+    np.savez("bad.npz", a=np.ones(2))
+    assert main(["logsumexp", "bad.npz"]) == 2
+    assert_one_line(capsys.readouterr().err, "bad.npz: an archive", "give one of its arrays")
 
 
 @pytest.mark.parametrize(
