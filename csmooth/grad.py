@@ -456,7 +456,8 @@ class _Call:
             power = np.broadcast_to(self.parameter, infinite.shape)[infinite]
             factor = total ** (1 / power - 1)
             factor = np.where(np.isfinite(total) & (total > 0), factor, 1)
-            self.gradient.arranged[infinite] = gradient * factor.reshape(factor.shape + (1,) * len(axes))
+            gradient = np.where(gradient == 0, 0, gradient * factor.reshape(factor.shape + (1,) * len(axes)))
+            self.gradient.arranged[infinite] = gradient
 
     def set_linear(self) -> None:
         """For p = 1: a mean is linear, at 0 too, and so are both beside infinite elements; the kernel has 0 there."""
@@ -471,16 +472,19 @@ class _Call:
         if not gone.any():
             return
         into = self.into
-        with np.errstate(all="ignore"):
-            units = np.sign(into.a.astype(_wide(into))) if self.function == "pnorm" else np.ones((), _wide(into))
-        into = into._replace(a=np.broadcast_to(units, into.a.shape))
-        share = np.empty_like(self.gradient.arranged)
-        if into.plain:
-            value = np.where(np.isnan(self.value.array), np.nan, np.ones((), _wide(into)))
-            _plain_gradients.map(self.function, into, 1.0, None, value, share, None)
+        if self.function == "pnorm":
+            with np.errstate(all="ignore"):
+                signs = np.sign(into.a.astype(_wide(into)))
+                share = signs if into.weights is None else signs * into.weights
+            share = np.where(self._absent() | (signs == 0), 0, share)
         else:
-            _reductions.map(self.function, into, 1.0, None, share)
-        np.copyto(self.gradient.arranged, share, where=gone)
+            share = np.empty_like(self.gradient.arranged)
+            into = into._replace(a=np.broadcast_to(np.ones((), _wide(into)), into.a.shape))
+            if into.plain:
+                _plain_gradients.map("pmean", into, 1.0, None, np.ones_like(self.value.array), share, None)
+            else:
+                _reductions.map("pmean", into, 1.0, None, share)
+        np.copyto(self.gradient.arranged, share, where=gone, casting="same_kind")
 
     def set_limits(self, into: _arrays.Operands, factor: Any = 1.0) -> None:
         """For an infinite parameter, the extremes share the whole."""
@@ -522,16 +526,17 @@ class _Call:
 
     def nan_unknown(self) -> None:
         """Where weights make the value NaN, so is the gradient, but for elements that are absent: theirs is 0."""
-        into = self.into
         unknown = np.isnan(self.value.array)
-        if into.weights is None or not unknown.any():
-            return
-        absent = into.weights == 0
+        if self.into.weights is not None and unknown.any():
+            np.copyto(self.gradient.arranged, np.where(self._absent(), 0, np.nan), where=self._along(unknown))
+
+    def _absent(self) -> Any:
+        """Which elements are left out, or have the weight 0."""
+        into = self.into
+        absent: Any = False if into.weights is None else into.weights == 0
         for mask in (into.mask, into.weights_mask):
             absent = absent if mask is None else absent | mask
-        if into.where is not None:
-            absent = absent | ~into.where
-        np.copyto(self.gradient.arranged, np.where(absent, 0, np.nan), where=self._along(unknown))
+        return absent if into.where is None else absent | ~into.where
 
     def _along(self, condition: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return condition.reshape(

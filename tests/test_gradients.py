@@ -770,6 +770,8 @@ def test_kinks(name: str, a: list[float], parameter: float, gradient: list[float
         ("pnorm", [INF, -INF, 1], [3, -1, 5], 0.5, [6, 2, 0]),
         ("pnorm", [INF, -INF, NAN], [1, 3, 0], 2.0, [0.5, -1.5, 0]),
         ("pnorm", [-INF, 2, 0], [1, 3, 2], 1.0, [-1, 3, 0]),
+        ("pnorm", [INF, 2, -5], [1, -2, -1], 1.0, [1, -2, 1]),
+        ("pmean", [INF, 1, 2], [2, -2, 1], 0.0, [INF, 0, 0]),
     ],
 )
 def test_powers_at_zero_and_infinity(
@@ -779,7 +781,7 @@ def test_powers_at_zero_and_infinity(
     for dtype in (np.float64, np.float32, np.float16, LONG):
         rows = np.array([a, [1, 1, 1]], dtype)
         weights = np.array([b, [1, 2, 1]], dtype)
-        alike = np.array([0.25, 0.5, 0.25]) * (1 if name == "pmean" else 4 ** (1 / p))
+        alike = np.array([0.25, 0.5, 0.25]) * (4 ** (1 / p) if name == "pnorm" else 1)
         got = getattr(grad, name)(rows, p, axis=1, b=weights, out=rows)[1]
         np.testing.assert_array_equal(got, np.array([gradient, alike], dtype))
         there = np.array(b) != 0
