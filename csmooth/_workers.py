@@ -66,7 +66,7 @@ _default: ContextVar[int] = ContextVar("workers", default=_AT_IMPORT)
 def set_workers(workers: int) -> Iterator[None]:
     """Sets the default number of threads, in a `with` statement, for the calls of this thread or asynchronous task.
 
-    Results have the same bits for any number. Calls that would not gain, below some 100,000 elements, stay in the
+    Results have the same bits for any number. Calls that would not gain, below some 260,000 elements, stay in the
     thread of the caller; so does what plain NumPy computes.
 
     Parameters

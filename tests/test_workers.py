@@ -12,16 +12,16 @@ import pytest
 import csmooth
 from csmooth import _workers
 
-# From 2**17 elements on work is shared: rows and tiles, many outputs and few long ones, more than a round of states.
+# From 2**18 elements on work is shared: rows and tiles, many outputs and few long ones, more than a round of states.
 SHAPES = [
     ((1_000_001,), None),
-    ((3, 200_003), 1),
-    ((200_003, 3), 0),
+    ((3, 300_003), 1),
+    ((300_003, 3), 0),
     ((9_000_000,), None),
-    ((50_000, 3), 1),
-    ((70, 3001), 1),
-    ((3001, 70), 0),
-    ((30, 70, 100), (0, 2)),
+    ((100_000, 3), 1),
+    ((100, 3001), 1),
+    ((3001, 100), 0),
+    ((40, 70, 100), (0, 2)),
 ]
 FUNCTIONS = {
     "logsumexp": csmooth.logsumexp,
@@ -65,7 +65,7 @@ def test_the_same_bits_for_any_number_of_workers(many_threads, name, shape, axis
 @pytest.mark.parametrize("name", ["logsumexp", "boltzmann"])
 def test_weights_masks_parameters_and_initial(many_threads, name):
     rng = np.random.default_rng(2)
-    a, b = rng.standard_normal((2, 3, 200_000))
+    a, b = rng.standard_normal((2, 3, 300_000))
     b[0, 0], b[0, 1] = 1, -1
     keywords = {"b": b, "where": rng.random(a.shape) < 0.9, "alpha": np.array([[-1.0], [2.0], [np.inf]])}
     if name == "logsumexp":
@@ -77,7 +77,7 @@ def test_weights_masks_parameters_and_initial(many_threads, name):
 
 
 def test_softmax_in_place(many_threads):
-    a = np.random.default_rng(3).standard_normal((3, 200_000))
+    a = np.random.default_rng(3).standard_normal((3, 300_000))
     expected = csmooth.softmax(a, axis=1)
     assert csmooth.softmax(a, axis=1, out=a, workers=3) is a
     assert bits(a) == bits(expected)

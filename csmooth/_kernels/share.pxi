@@ -12,7 +12,7 @@ cdef extern from "_atomic.h":
     void give_way() nogil
 
 cdef enum:
-    SHARED = 1 << 17            # elements from which on another thread, which begins some 20 us late, pays
+    SHARED = 1 << 18            # elements from which on another thread, which begins some 40 us late, pays
     PIECE = 1 << 14             # elements of a piece at least: some 7 us
     PIECES = 32                 # a worker, unless they become too small: all should end at about the same time
     MOST = 8                    # superblocks of a piece
