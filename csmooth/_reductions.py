@@ -284,7 +284,7 @@ def boltzmann(
 
     Notes
     -----
-    The error stays within 2 ulp of the result, 4 with weights, times max(1, condition number), the latter being
+    The error stays within 2 ulp of the result times max(1, condition number), the condition number being
     :math:`\sum_i |a_i p_i (1 + α (a_i - B))| / |B|`, or :math:`\sum_i |a_i| p_i / |B|` if that is larger, with the
     softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Each block of elements is summed
     about a centre of its own, so that 1e8 ± 1 keep their digits. Without weights

@@ -18,8 +18,9 @@ A state stands for the elements x seen so far, with scale = alpha * log2(e) >= 0
     so it loses no digits where elements are alike, and differences from it are as good as exact. Without weights, and
     near the maximum of all, the centre is the block's maximum from HIGH on, as the mean lies at most log(BLOCK) / alpha
     below that; and where the maximum turns out to have much of the sum. In the state the moment is about 0; the second
-    double sees to that. At most LANES elements, and all for gradients, have their moment about 0 at once, as the sum of
-    two doubles. With moments terms carry FACTOR * 2**(MOMENT_BIAS - lowered), so that moments do not overflow.
+    double sees to that. At most LANES elements, all for gradients, and all that have weights, of which any may have
+    most of the sum, have their moment about 0 at once, as the sum of two doubles. With moments terms carry FACTOR *
+    2**(MOMENT_BIAS - lowered), so that moments do not overflow.
 (e) Near 0, where abs(x * scale) <= 0.49, exp(alpha * x) is 1 + alpha * x + curve. The weights of these elements are
     summed, and their lines, weight * x, about a centre as in (d), which are all that counts if alpha is tiny. Far
     elements have only a curve, their exponential. So the rounding errors of curves are small beside alpha * x, and the
@@ -395,12 +396,11 @@ cdef inline vector centre_of_moment(vector maximum, vector minimum, vector behin
     """Cut, so that differences from the element nearest to 0 are as small, nearly, and exact: multiples of an element's
     last bit, less than the element, of the same sign and less than 2**42 times the centre.
 
-    `behind`: how far the maximum is below that of all elements, times the scale. Given weights, any element may have
-    most of the sum.
+    `behind`: how far the maximum is below that of all elements, times the scale.
     """
     cdef vmask high = vless(vset(HIGH), vmul(maximum, p.scale)), counts = vless(behind, vset(BEHIND))
     cdef vector centre = centre_of(maximum, minimum)
-    if p.weighted:
+    if p.weighted:                  # exact sums have none
         return cut(centre)
     return cut(vselect(high, vselect(counts, vselect(vless(maximum, vset(LARGE_ELEMENT)), maximum, centre), centre),
                        centre))
@@ -664,6 +664,8 @@ cdef bint add_any_row(State* s, const Parameters* p, const Block* a, Py_ssize_t 
         return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded)
     elif a.weights != NULL:
         minded |= SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED
+        if minded & MOMENTS and p.weighted:
+            return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded | CLOSE)
         return add_row(s, p, a, start, rows, tail, centre, dominated, ahead, rows_ahead, top, minded)
     elif vfirst(s.offset) != 0 or clamped:
         minded |= SHIFTED | SCALED | CENTRED | CLAMPED
@@ -954,7 +956,10 @@ cdef inline void add_any_tile(State* s, const Parameters* p, const Block* a, con
         add_tile(s, p, a, centre, dominated, refused, vectors, minded)
     elif a.weights != NULL:
         minded |= SHIFTED | SCALED | WEIGHTED | CENTRED | CLAMPED
-        add_tile(s, p, a, centre, dominated, refused, vectors, minded)
+        if minded & MOMENTS and p.weighted:
+            add_tile(s, p, a, centre, dominated, refused, vectors, minded | CLOSE)
+        else:
+            add_tile(s, p, a, centre, dominated, refused, vectors, minded)
     elif shifted:
         minded |= SHIFTED | SCALED | CENTRED | CLAMPED
         add_tile(s, p, a, centre, dominated, refused, vectors, minded)
