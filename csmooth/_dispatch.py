@@ -37,7 +37,7 @@ class Kernels(Protocol):
         workers: int,
     ) -> None: ...
 
-    def reduce_vector(
+    def reduce_bare(
         self,
         name: str,
         a: Any,
@@ -68,6 +68,8 @@ class Kernels(Protocol):
         slope: NDArray[np.floating] | None,
         workers: int,
     ) -> None: ...
+
+    def map_bare(self, name: str, a: Any, parameter: Any, axis: Any, where: Any, out: Any, workers: Any) -> Any: ...
 
 
 class Level(NamedTuple):

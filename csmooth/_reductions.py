@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _plain
-from ._dispatch import kernels
+from ._dispatch import kernels as kernels  # for _softmax, too
 
-_reduce_vector = kernels.reduce_vector
+_reduce_bare = kernels.reduce_bare
 
 
 def logsumexp(
@@ -111,9 +111,9 @@ def logsumexp(
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
     others = return_sign is not False or initial is not None
-    vector = _reduce_vector("logsumexp", a, alpha, axis, b, keepdims, where, out, workers, others)
-    if vector is not None:
-        return vector
+    result = _reduce_bare("logsumexp", a, alpha, axis, b, keepdims, where, out, workers, others)
+    if result is not None:
+        return result
     into = _arrays.operands("logsumexp", a, axis, b, where, workers)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial, into)
@@ -208,9 +208,9 @@ def logmeanexp(
     >>> logmeanexp([[1, 2, 4], [0, np.inf, 0]], alpha=[[np.inf], [-1]], axis=1)
     array([4.        , 0.40546511])
     """
-    vector = _reduce_vector("logmeanexp", a, alpha, axis, b, keepdims, where, out, workers)
-    if vector is not None:
-        return vector
+    result = _reduce_bare("logmeanexp", a, alpha, axis, b, keepdims, where, out, workers)
+    if result is not None:
+        return result
     into = _arrays.operands("logmeanexp", a, axis, b, where, workers)
     _arrays.require_elements("logmeanexp", into)
     sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
@@ -306,9 +306,9 @@ def boltzmann(
     >>> boltzmann([[0, 1000], [2, 3]], alpha=[[0], [2]], axis=1)
     array([500.        ,   2.88079708])
     """
-    vector = _reduce_vector("boltzmann", a, alpha, axis, b, keepdims, where, out, workers)
-    if vector is not None:
-        return vector
+    result = _reduce_bare("boltzmann", a, alpha, axis, b, keepdims, where, out, workers)
+    if result is not None:
+        return result
     into = _arrays.operands("boltzmann", a, axis, b, where, workers)
     _arrays.require_elements("boltzmann", into)
     sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
@@ -393,9 +393,9 @@ def pnorm(
     >>> pnorm([1e200, 1e200], 3)
     np.float64(1.2599210498948731e+200)
     """
-    vector = _reduce_vector("pnorm", a, p, axis, b, keepdims, where, out, workers)
-    if vector is not None:
-        return vector
+    result = _reduce_bare("pnorm", a, p, axis, b, keepdims, where, out, workers)
+    if result is not None:
+        return result
     into = _arrays.operands("pnorm", a, axis, b, where, workers)
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     value = _arrays.Output("pnorm", into, keepdims, out, power)
@@ -484,9 +484,9 @@ def pmean(
     >>> pmean([[1, 2], [4, 4]], p=[[-1], [2]], axis=1)
     array([1.33333333, 4.        ])
     """
-    vector = _reduce_vector("pmean", a, p, axis, b, keepdims, where, out, workers)
-    if vector is not None:
-        return vector
+    result = _reduce_bare("pmean", a, p, axis, b, keepdims, where, out, workers)
+    if result is not None:
+        return result
     into = _arrays.operands("pmean", a, axis, b, where, workers)
     _arrays.require_elements("pmean", into)
     power = _arrays.parameter("pmean", "p", p, into, zero=True)

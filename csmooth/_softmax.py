@@ -145,6 +145,9 @@ def _mapped(
     out: NDArray[Any] | None,
     workers: int | None,
 ) -> Any:
+    result = _reductions.kernels.map_bare(function, a, alpha, axis, where, out, workers)
+    if result is not None:
+        return result
     into = _arrays.operands(function, a, axis, None, where, workers)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
     value = _arrays.Results(function, into, out, sharpness)

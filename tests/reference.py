@@ -20,7 +20,7 @@ def running(level: str) -> Iterator[None]:
     """Makes the public functions run the kernels of one level."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_reductions, "kernels", LEVELS[level])
-        patch.setattr(_reductions, "_reduce_vector", LEVELS[level].reduce_vector)
+        patch.setattr(_reductions, "_reduce_bare", LEVELS[level].reduce_bare)
         yield
 
 

@@ -30,7 +30,7 @@ def run(code: str, level: str | None) -> subprocess.CompletedProcess[str]:
 IN_USE = """
 from csmooth import _dispatch, _reductions, logsumexp
 assert _reductions.kernels is _dispatch.kernels
-assert _reductions._reduce_vector == _dispatch.kernels.reduce_vector
+assert _reductions._reduce_bare == _dispatch.kernels.reduce_bare
 assert logsumexp([0.0, 0.0], axis=0) == logsumexp([0.0, 0.0]) == 0.6931471805599453
 print(_dispatch.level, _dispatch.kernels.__name__, _dispatch.kernels.vector_name)
 """

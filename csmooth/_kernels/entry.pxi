@@ -3,32 +3,40 @@
 Most calls end with one outer and one inner dimension.
 """
 
+from cpython.long cimport PyLong_AsLongAndOverflow
+
 cdef extern from "numpy/ndarraytypes.h":
     int NPY_HALF, NPY_USERDEF
 
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_NewLikeArray(cnp.ndarray prototype, cnp.NPY_ORDER order, void* dtype, int subok)
+    object PyArray_Scalar(void* data, cnp.dtype dtype, object base)
+
 cdef enum:
+    EVERY = -1                  # dimension
+    OTHER = -2
     STREAMED = 1 << 21          # results, 16 MiB of doubles: from there on no cache is likely to keep them
 
 
-cdef void set_operand(Problem* p, int operand, cnp.ndarray array, int inner_dims) noexcept:
-    cdef Operand* a = &p.operands[operand]
+cdef Kind kind_of(cnp.ndarray array) noexcept:
     cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(array)
     cdef int type_number = cnp.PyArray_TYPE(array)
-    cdef int k
-    a.data = cnp.PyArray_BYTES(array)
-    a.swapped = cnp.PyArray_ISBYTESWAPPED(array)
     if type_number == cnp.NPY_DOUBLE:
-        a.kind = FLOAT64
-    elif type_number == cnp.NPY_FLOAT:
-        a.kind = FLOAT32
-    elif type_number == NPY_HALF:
-        a.kind = FLOAT16
-    elif type_number >= NPY_USERDEF:    # the one that is let in
-        a.kind = BFLOAT16
-    elif cnp.PyTypeNum_ISSIGNED(type_number):
-        a.kind = INT8 if size == 1 else INT16 if size == 2 else INT32 if size == 4 else INT64
-    else:
-        a.kind = UINT8 if size == 1 else UINT16 if size == 2 else UINT32 if size == 4 else UINT64
+        return FLOAT64
+    if type_number == cnp.NPY_FLOAT:
+        return FLOAT32
+    if type_number == NPY_HALF:
+        return FLOAT16
+    if type_number >= NPY_USERDEF:      # the one that is let in
+        return BFLOAT16
+    if cnp.PyTypeNum_ISSIGNED(type_number):
+        return INT8 if size == 1 else INT16 if size == 2 else INT32 if size == 4 else INT64
+    return UINT8 if size == 1 else UINT16 if size == 2 else UINT32 if size == 4 else UINT64
+
+
+cdef void set_operand(Problem* p, int operand, cnp.ndarray array, int inner_dims) noexcept:
+    cdef int k
+    p.operands[operand] = Operand(cnp.PyArray_BYTES(array), kind_of(array), cnp.PyArray_ISBYTESWAPPED(array))
     for k in range(p.outer.count):
         p.outer.strides[operand][k] = cnp.PyArray_STRIDE(array, k)
     for k in range(p.inner.count):      # 0 where the operand has no inner dimensions: it stands still there
@@ -84,21 +92,40 @@ cdef bint has_small_parameter(const Problem* p) noexcept nogil:
     return False
 
 
+cdef void begin(Problem* p, const Reduction* reduction) noexcept:
+    """A problem without operands."""
+    cdef int operand
+    p.reduction = reduction
+    p.single = p.has_initial = False
+    for operand in range(OPERANDS):
+        p.operands[operand].data = NULL
+
+
+cdef Py_ssize_t product_of(const Dimensions* d) noexcept:
+    cdef Py_ssize_t product = 1
+    cdef int k
+    for k in range(d.count):
+        product *= d.shape[k]
+    return product
+
+
+cdef void set_parameter(Problem* p, double parameter) noexcept:
+    p.parameter = parameter
+    p.weighted = abs(parameter) < p.reduction.smallest_parameter
+
+
 cdef void set_problem(Problem* p, const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask,
                       weights_mask, parameter, initial):
     cdef int k, inner_dims = cnp.PyArray_NDIM(a) - outer_dims
-    p.reduction = reduction
+    begin(p, reduction)
     p.outer.count = outer_dims
     p.inner.count = inner_dims
-    p.outputs = p.length = 1
     for k in range(outer_dims):
         p.outer.shape[k] = cnp.PyArray_DIM(a, k)
-        p.outputs *= p.outer.shape[k]
     for k in range(inner_dims):
         p.inner.shape[k] = cnp.PyArray_DIM(a, outer_dims + k)
-        p.length *= p.inner.shape[k]
-    for k in range(OPERANDS):
-        p.operands[k].data = NULL
+    p.outputs = product_of(&p.outer)
+    p.length = product_of(&p.inner)
     set_operand(p, A, a, inner_dims)
     if weights is not None:
         set_operand(p, WEIGHTS, weights, inner_dims)
@@ -108,17 +135,16 @@ cdef void set_problem(Problem* p, const Reduction* reduction, int outer_dims, cn
         set_operand(p, MASK, mask, inner_dims)
     if weights_mask is not None:
         set_operand(p, WEIGHTS_MASK, weights_mask, inner_dims)
-    p.parameter = 0
     if isinstance(parameter, float):
-        p.parameter = parameter
-        p.weighted = abs(p.parameter) < reduction.smallest_parameter
+        set_parameter(p, parameter)
     else:
+        p.parameter = 0
         set_operand(p, PARAMETER, parameter, 0)
         p.weighted = has_small_parameter(p)
     p.weighted = p.weighted or weights is not None
-    p.single = False
-    p.has_initial = initial is not None
-    p.initial = initial if p.has_initial else 0
+    if initial is not None:
+        p.has_initial = True
+        p.initial = initial
 
 
 cdef inline bint sums_singles(const Problem* p) noexcept nogil:
@@ -179,37 +205,118 @@ cdef map_arrays(const Mapping* m, int outer_dims, cnp.ndarray a, weights, where,
     do_all(m, &p, workers)
 
 
-cdef reduce_all_of(const Reduction* reduction, cnp.ndarray a, double parameter):
-    """The reduction of all elements as a scalar; None unless there are some, native floats that lie side by side, and
-    the parameter is positive and not tiny."""
+# Bare calls: an array, at most an axis and a number beside it. Nothing in Python need check or arrange it
+
+cdef int dimension_of(axis, int ndim) except? OTHER:
+    """Which dimension is reduced, or EVERY; OTHER for what this does not judge."""
+    cdef int overflow
+    cdef long k
+    if axis is None:
+        return EVERY
+    if type(axis) is not int:
+        return OTHER
+    k = PyLong_AsLongAndOverflow(axis, &overflow)
+    if overflow or not -ndim <= k < ndim:
+        return OTHER
+    return k + ndim if k < 0 else k
+
+
+cdef double number_of(parameter) except? 0:
+    """The parameter, or 0 for what this does not judge."""
+    cdef int overflow
+    cdef long k
+    if type(parameter) is float:
+        return parameter
+    if type(parameter) is not int:
+        return 0
+    k = PyLong_AsLongAndOverflow(parameter, &overflow)
+    return 0 if overflow else <double>k
+
+
+cdef bint begins_with_number(a) except -1:
+    """Whether this is a list or tuple, or several in each other, whose first element is a number."""
+    first = a
+    while (type(first) is list or type(first) is tuple) and first:
+        first = first[0]
+    return first is not a and (type(first) is float or type(first) is int)
+
+
+cdef cnp.ndarray bare_array(a):
+    """An array of native numbers that is not empty, or what NumPy makes of a list of numbers; None for all else."""
+    cdef int type_number
+    if type(a) is not cnp.ndarray:
+        if not begins_with_number(a):
+            return None
+        try:
+            a = cnp.PyArray_FROM_O(a)
+        except ValueError:              # of lists of unequal lengths: the error is to name function and argument
+            return None
+    type_number = cnp.PyArray_TYPE(a)
+    if type_number != cnp.NPY_DOUBLE and type_number != cnp.NPY_FLOAT and not cnp.PyTypeNum_ISINTEGER(type_number):
+        return None
+    return a if cnp.PyArray_SIZE(a) > 0 and cnp.PyArray_ISNOTSWAPPED(a) else None
+
+
+cdef void set_turned(Problem* p, int operand, cnp.ndarray array, int dimension) noexcept:
+    """As set_operand, with the shape, for an array whose reduced dimension need not come last."""
+    cdef Dimensions* d
+    cdef int k
+    p.operands[operand] = Operand(cnp.PyArray_BYTES(array), kind_of(array), False)
+    p.outer.count = p.inner.count = 0
+    for k in range(cnp.PyArray_NDIM(array)):
+        d = &p.inner if dimension == EVERY or k == dimension else &p.outer
+        d.shape[d.count] = cnp.PyArray_DIM(array, k)
+        d.strides[operand][d.count] = cnp.PyArray_STRIDE(array, k)
+        d.count += 1
+
+
+cdef int set_bare(Problem* p, const Reduction* reduction, cnp.ndarray a, parameter, axis) except? OTHER:
+    """Sets what is reduced, and returns the dimension; OTHER for what is not bare. A parameter of 0 may be an error."""
+    cdef double number = number_of(parameter)
+    cdef int dimension = OTHER
+    if a is not None and abs(number) > 0:
+        dimension = dimension_of(axis, cnp.PyArray_NDIM(a))
+    if dimension != OTHER:
+        begin(p, reduction)
+        set_turned(p, A, a, dimension)
+        p.outputs = product_of(&p.outer)
+        p.length = product_of(&p.inner)
+        set_parameter(p, number)
+    return dimension
+
+
+cdef int do_bare(const Mapping* m, Problem* p) except -1:
+    """As do_all, with the default number of workers."""
+    arrange(p)
+    return do_all(m, p, default_workers("", None) if p.outputs * p.length >= SHARED else 1)
+
+
+cdef reduce_bare_array(const Reduction* reduction, array_like, parameter, axis):
+    """What the walk through Python gives for these arguments alone; None: not all are bare."""
     cdef Problem p
-    cdef int operand, type_number = cnp.PyArray_TYPE(a)
     cdef double value                       # or a float, in its first bytes
-    if (type_number != cnp.NPY_DOUBLE and type_number != cnp.NPY_FLOAT) or not cnp.PyArray_ISCARRAY_RO(a):
+    cdef int type_number
+    cdef cnp.ndarray a = bare_array(array_like), out = None
+    if set_bare(&p, reduction, a, parameter, axis) == OTHER:
         return None
-    if cnp.PyArray_SIZE(a) == 0 or not parameter >= reduction.smallest_parameter or parameter == 0:
-        return None
-    if type_number != cnp.NPY_DOUBLE and not parameter >= reduction.counts_below:       # packed, with weights
-        return None
-    p.reduction = reduction
-    p.outer.count = 0
-    p.inner.count = 1
-    p.inner.shape[0] = p.length = cnp.PyArray_SIZE(a)
-    p.inner.strides[A][0] = cnp.PyArray_ITEMSIZE(a)
-    for operand in range(OPERANDS):
-        p.operands[operand].data = NULL
-    p.operands[A] = Operand(cnp.PyArray_BYTES(a), FLOAT64 if type_number == cnp.NPY_DOUBLE else FLOAT32, False)
-    p.operands[OUT] = Operand(<char*>&value, p.operands[A].kind, False)
-    p.outputs = 1
-    p.parameter = parameter
-    p.weighted = p.has_initial = False
-    p.by_rows = p.length > LANES
-    p.single = sums_singles(&p)
-    if p.length >= SHARED:
-        do_all(NULL, &p, default_workers("", None))
-    elif p.length > BLOCK:                  # releasing the lock pays
-        with nogil:
-            reduce_all(&p)
+    type_number = cnp.NPY_FLOAT if p.operands[A].kind == FLOAT32 else cnp.NPY_DOUBLE
+    if p.outer.count == 0:
+        p.operands[OUT] = Operand(<char*>&value, FLOAT32 if p.operands[A].kind == FLOAT32 else FLOAT64, False)
     else:
-        reduce_all(&p)
-    return cnp.PyArray_ToScalar(&value, a)
+        out = cnp.PyArray_EMPTY(p.outer.count, <cnp.npy_intp*>&p.outer.shape[0], type_number, 0)
+        set_operand(&p, OUT, out, 0)
+    do_bare(NULL, &p)
+    return PyArray_Scalar(&value, cnp.PyArray_DescrFromType(type_number), None) if out is None else out
+
+
+cdef map_bare_array(const Mapping* m, array_like, parameter, axis):
+    """As reduce_bare_array, for maps of arrays of floats that have dimensions."""
+    cdef Problem p
+    cdef cnp.ndarray a = bare_array(array_like), results
+    cdef int dimension = set_bare(&p, m.reduction, a, parameter, axis)
+    if dimension == OTHER or cnp.PyArray_NDIM(a) == 0 or cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(a)):
+        return None
+    results = PyArray_NewLikeArray(a, cnp.NPY_KEEPORDER, NULL, 0)
+    set_turned(&p, RESULTS, results, dimension)
+    do_bare(m, &p)
+    return results

@@ -40,11 +40,13 @@ def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weight
                   sign, workers)
 
 
-def reduce_vector(str name, a, parameter, axis, b, keepdims, where, out, workers, others=False):
-    """The reduction of an array that lies in memory as one vector, without any keywords; None for all else."""
-    if (axis is None and b is None and keepdims is False and where is True and out is None and workers is None
-            and not others and type(parameter) is float and type(a) is cnp.ndarray):
-        return reduce_all_of(reduction_named(name), a, parameter)
+def reduce_bare(str name, a, parameter, axis, b, keepdims, where, out, workers, others=False):
+    """The reduction of an array or list of native numbers, without keywords but one axis and a number as parameter.
+
+    None for all else, and for what is wrong: that is for others to say.
+    """
+    if b is None and keepdims is False and where is True and out is None and workers is None and not others:
+        return reduce_bare_array(reduction_named(name), a, parameter, axis)
     return None
 
 
@@ -73,3 +75,10 @@ def map(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weights_m
     """The softmax, its logarithm, or the gradient of a reduction."""
     map_arrays(map_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, results, out,
                sign, slope, workers)
+
+
+def map_bare(str name, a, parameter, axis, where, out, workers):
+    """As reduce_bare, for maps."""
+    if where is True and out is None and workers is None:
+        return map_bare_array(map_named(name), a, parameter, axis)
+    return None

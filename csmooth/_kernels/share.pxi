@@ -226,6 +226,8 @@ cdef int do_all(const Mapping* m, const Problem* p, int workers) except -1:
     """Reduces, or maps unless `m` is NULL, every output."""
     if workers > 1 and p.outputs * p.length >= SHARED:
         return share_all(m, p, workers)
+    if p.outputs * p.length <= BLOCK:       # too few to release the lock for
+        return reduce_all(p) if m == NULL else map_all(m, p)
     with nogil:
         if m == NULL:
             reduce_all(p)
