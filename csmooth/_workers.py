@@ -1,21 +1,12 @@
-"""Threads: how many a call may use, and the pool from which it takes all but its own."""
+"""Threads: how many a call may use; see _kernels/helpers.pxi for the threads themselves."""
 
 import operator
 import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
 
 MOST = 1024  # threads; more of them than processors gain nothing
-
-
-class Work(Protocol):
-    """What the kernels want done: a call takes part in it, as long as there is something to take."""
-
-    def __call__(self) -> None: ...
 
 
 def processors() -> int:
@@ -97,38 +88,3 @@ def set_workers(workers: int) -> Iterator[None]:
         yield
     finally:
         _default.reset(token)
-
-
-class _Pool:
-    """Threads that wait for work; they are made when first needed, and again in a child of fork()."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.executor: ThreadPoolExecutor | None = None
-
-    def submit(self, task: Callable[[], None]) -> Future[None]:
-        executor = self.executor
-        if executor is None:
-            with self.lock:
-                executor = self.executor = self.executor or ThreadPoolExecutor(os.cpu_count(), "csmooth")
-        return executor.submit(task)
-
-
-_pool = _Pool()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]
-
-
-def run(work: Work, workers: int) -> None:
-    """Has `work` done by the caller and by up to workers - 1 others, who join in when they can.
-
-    Nobody waits for a thread that has not begun: so calls from within threads, even from those of a pool that is
-    exhausted, end.
-    """
-    futures: list[Future[None]] = []
-    with suppress(RuntimeError):  # at the interpreter's exit, or where no thread can be started
-        futures.extend(_pool.submit(work) for _ in range(min(workers - 1, os.cpu_count() or 1)))
-    work()
-    for future in futures:
-        future.cancel()

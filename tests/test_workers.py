@@ -1,9 +1,11 @@
 """Several workers: the same bits for any number of them, wherever the caller is, and no thread left in the way."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
@@ -44,10 +46,6 @@ def bits(x):
 def many_threads(monkeypatch):
     """As if there were eight processors, so that more threads than two take part."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(_workers, "_pool", _workers._Pool())
-    yield
-    if _workers._pool.executor is not None:  # grad with a slope, of long outputs, stays in one thread
-        _workers._pool.executor.shutdown()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -178,19 +176,52 @@ def test_at_exit():
     assert child(code) == "True"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_after_fork_beside_a_call():
+    code = BIG + (
+        "x = np.zeros((3, 3_000_000))\n"
+        "thread = threading.Thread(target=csmooth.softmax, args=(x, 1), kwargs={'workers': 2})\n"
+        "thread.start()\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n    os._exit(0 if csmooth.logsumexp(a, workers=2) == one else 1)\n"
+        "thread.join()\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    assert child(code).endswith("0\n")  # CPython 3.12 and later warn of threads beside a fork
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timers here")
 def test_an_interrupt_waits_for_what_is_under_way():
     code = BIG + (
-        "import signal, time\nfrom csmooth import _workers\n"
-        "run = _workers._Pool.submit\n"
-        "def submit(self, task):\n    run(self, task); time.sleep(0.001); raise KeyboardInterrupt\n"
-        "_workers._Pool.submit = submit\n"
+        "import signal\n"
         "x = np.zeros((3, 1_000_000))\n"
-        "try:\n    csmooth.softmax(x, axis=1, out=x, workers=2)\nexcept KeyboardInterrupt:\n    pass\n"
-        "then = x.copy(); time.sleep(0.05); assert (x == then).all()\n"
-        "_workers._Pool.submit = run\n"
+        "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.001)\n"
+        "try:\n    while True:\n        x[:] = 0; csmooth.softmax(x, axis=1, out=x, workers=2)\n"
+        "except KeyboardInterrupt:\n    pass\n"
+        "assert (x == 1e-6).all() or (x == 0).any()\n"
         "print(csmooth.logsumexp(a, workers=2) == one)"
     )
     assert child(code) == "True\n"
+
+
+def test_helpers_are_awake_for_a_short_while_only():
+    csmooth.logsumexp(np.zeros(1_000_000), workers=2)
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.05  # of 0.2 s, if one stayed awake
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads cannot be counted here")
+def test_no_more_helpers_than_processors():
+    code = (
+        "os.cpu_count = lambda: 3\n"
+        "csmooth.logsumexp(a, workers=2)\n"
+        "print(len(os.listdir('/proc/self/task')) - before, end=' ')\n"
+        "assert csmooth.logsumexp(a, workers=1000) == one\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    assert child(BIG + "before = len(os.listdir('/proc/self/task'))\n" + code) == "1 3\n"
 
 
 def test_within_the_threads_of_another_pool():

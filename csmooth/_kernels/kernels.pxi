@@ -12,6 +12,7 @@ include "powers.pxi"
 include "map.pxi"
 include "softmax.pxi"
 include "gradients.pxi"
+include "helpers.pxi"
 include "share.pxi"
 include "entry.pxi"
 

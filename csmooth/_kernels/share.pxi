@@ -5,82 +5,57 @@ of one output, or of all of them side by side: first each leaves its states, whi
 through the same pieces once more.
 """
 
-from .._workers import count as default_workers, run
-
-cdef extern from "_atomic.h":
-    Py_ssize_t counter_add(Py_ssize_t* counter, Py_ssize_t n) nogil     # returns what it was before
-    void give_way() nogil
+from .._workers import count as default_workers
 
 cdef enum:
-    SHARED = 1 << 18            # elements from which on another thread, which begins some 40 us late, pays
+    SHARED = 1 << 18            # elements from which on a helper pays, even one that sleeps
     PIECE = 1 << 14             # elements of a piece at least: some 7 us
     PIECES = 32                 # a worker, unless they become too small: all should end at about the same time
     MOST = 8                    # superblocks of a piece
     KEPT = 1 << 17              # bytes of states that wait to be merged
 
 
-cdef class Pieces:
-    """What _workers.run has done: `work`, with scratch of one's own, for each index below `total`."""
-    cdef const Problem* problem
-    cdef const Mapping* mapping     # or NULL
-    cdef void (*work)(Pieces, Scratch*, Py_ssize_t) noexcept nogil
-    cdef Py_ssize_t total
-    cdef Py_ssize_t size, first, last   # outputs or superblocks: of a piece; the first of all, one beyond the last
-    cdef Py_ssize_t output          # whose superblocks they are, where outputs are rows
-    cdef char* states               # of superblocks
-    cdef char* maps
-    cdef Py_ssize_t taken, done
-    cdef bint failed
-
-    def __call__(self):
-        """Takes part until all pieces are taken."""
-        with nogil:
-            self.take_part()
-
-    cdef void take_part(self) noexcept nogil:
-        cdef Scratch s
-        cdef char small[SMALL]
-        cdef char* memory = NULL
-        cdef Py_ssize_t i = counter_add(&self.taken, 1)
-        while i < self.total:
-            if memory == NULL:
-                memory = scratch_for(self.mapping, self.problem, &s, small)
-            if memory == NULL:
-                self.failed = True
-            else:
-                self.work(self, &s, i)
-            counter_add(&self.done, 1)
-            i = counter_add(&self.taken, 1)
-        if memory != NULL and memory != small:
-            free(memory)
-
-    cdef void close(self) noexcept nogil:
-        """Whoever comes from now on finds nothing; on return, what was taken is done."""
-        cdef Py_ssize_t taken = min(self.total, counter_add(&self.taken, self.total))
-        while counter_add(&self.done, 0) < taken:
-            give_way()
+cdef struct Pieces:
+    # `do_piece` is to be done, with scratch of one's own, for each index below `total`.
+    Work work
+    const Problem* problem
+    const Mapping* mapping      # or NULL
+    void (*do_piece)(const Pieces*, Scratch*, Py_ssize_t) noexcept nogil
+    Py_ssize_t total
+    Py_ssize_t size, first, last        # outputs or superblocks: of a piece; the first of all, one beyond the last
+    Py_ssize_t output           # whose superblocks they are, where outputs are rows
+    char* states                # of superblocks
+    char* maps
+    Py_ssize_t taken
+    bint failed
 
 
-cdef int share(const Mapping* m, const Problem* p, void (*work)(Pieces, Scratch*, Py_ssize_t) noexcept nogil,
+cdef void take_pieces(Work* work) noexcept nogil:
+    """Takes part until all pieces are taken."""
+    cdef Pieces* w = <Pieces*>work
+    cdef Scratch s
+    cdef char small[SMALL]
+    cdef char* memory = NULL
+    cdef Py_ssize_t i = counter_add(&w.taken, 1)
+    while i < w.total:
+        if memory == NULL:
+            memory = scratch_for(w.mapping, w.problem, &s, small)
+        if memory == NULL:
+            w.failed = True
+        else:
+            w.do_piece(w, &s, i)
+        i = counter_add(&w.taken, 1)
+    if memory != NULL and memory != small:
+        free(memory)
+
+
+cdef int share(const Mapping* m, const Problem* p, void (*do_piece)(const Pieces*, Scratch*, Py_ssize_t) noexcept nogil,
                Py_ssize_t first, Py_ssize_t last, Py_ssize_t size, int workers, Py_ssize_t output, char* states,
-               char* maps) except -1:
+               char* maps) except -1 nogil:
     """Has outputs or superblocks from `first` to before `last` done, `size` at a time."""
-    cdef Pieces pieces = Pieces()
-    pieces.problem = p
-    pieces.mapping = m
-    pieces.work = work
-    pieces.total = (last - first + size - 1) // size
-    pieces.size = size
-    pieces.first = first
-    pieces.last = last
-    pieces.output = output
-    pieces.states = states
-    pieces.maps = maps
-    try:
-        run(pieces, min(workers, pieces.total))
-    finally:                        # also after an interrupt: others may still be at work
-        with nogil:
-            pieces.close()
+    cdef Pieces pieces = Pieces(Work(take_pieces, 0), p, m, do_piece, (last - first + size - 1) // size, size, first,
+                                last, output, states, maps, 0, False)
+    do_together(&pieces.work, min(workers, pieces.total))
     if pieces.failed:
         raise MemoryError
     return 0
@@ -90,7 +65,7 @@ cdef inline char* scratch_for(const Mapping* m, const Problem* p, Scratch* s, ch
     return scratch(p, s, small, 0) if m == NULL else map_scratch(m, p, s, small)
 
 
-cdef void do_outputs(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
+cdef void do_outputs(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t first = w.first + i*w.size, last = min(w.last, first + w.size)
     if w.mapping == NULL:
         reduce_outputs(w.problem, s, first, last)
@@ -98,7 +73,7 @@ cdef void do_outputs(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
         map_outputs(w.mapping, w.problem, s, first, last)
 
 
-cdef void do_superblocks(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
+cdef void do_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
     """Leaves a state of each superblock of a row, or a panel of states."""
     cdef const Problem* p = w.problem
     cdef Py_ssize_t first = i*w.size, k
@@ -116,7 +91,7 @@ cdef void do_superblocks(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
                                        direct)
 
 
-cdef void map_superblocks(Pieces w, Scratch* s, Py_ssize_t i) noexcept nogil:
+cdef void map_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
     """Writes the results of superblocks of a row, or of all outputs side by side."""
     cdef const Problem* p = w.problem
     cdef Py_ssize_t first = w.first + i*w.size, last = min(w.last, first + w.size)
@@ -148,15 +123,15 @@ cdef inline bint is_long(const Problem* p, int workers) noexcept nogil:
 
 
 cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, char* states,
-                           int workers) except -1:
+                           int workers) except -1 nogil:
     """Leaves the state of a row in s.superblock_states, or those of a panel in s.states."""
     cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK
     cdef Py_ssize_t size = max(1, min(MOST, superblocks // (PIECES * workers)))
-    cdef Py_ssize_t at_once = max(workers, KEPT // <Py_ssize_t>kept_size(p)), first, last, k
+    cdef Py_ssize_t at_once = max(workers, KEPT // <Py_ssize_t>kept_size(p)), first = 0, last, k
     cdef char* parameters = parameters_of(p, s, output)
     cdef char* total = s.superblock_states if p.by_rows else s.states
     cdef char* state
-    for first in range(0, superblocks, at_once):
+    while first < superblocks:
         last = min(first + at_once, superblocks)
         share(m, p, do_superblocks, first, last, size, workers, output, states, NULL)
         for k in range(first, last):
@@ -167,10 +142,11 @@ cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ss
                 p.reduction.merge(total, state, parameters)
             else:
                 merge_panel(p, s, state, p.outputs)
+        first = last
     return 0
 
 
-cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states, int workers) except -1:
+cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states, int workers) except -1 nogil:
     """Reduces, and maps unless `m` is NULL, at most PANEL long outputs."""
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK, output, g
@@ -200,7 +176,7 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
     return 0
 
 
-cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1:
+cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1 nogil:
     """Reduces, or maps unless `m` is NULL, every output, with several workers."""
     cdef Scratch s
     cdef char* memory
@@ -224,13 +200,11 @@ cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1:
 
 cdef int do_all(const Mapping* m, const Problem* p, int workers) except -1:
     """Reduces, or maps unless `m` is NULL, every output."""
-    if workers > 1 and p.outputs * p.length >= SHARED:
-        return share_all(m, p, workers)
     if p.outputs * p.length <= BLOCK:       # too few to release the lock for
         return reduce_all(p) if m == NULL else map_all(m, p)
+    if workers > 1 and p.outputs * p.length >= SHARED:
+        count_processors()
+        with nogil:
+            return share_all(m, p, workers)
     with nogil:
-        if m == NULL:
-            reduce_all(p)
-        else:
-            map_all(m, p)
-    return 0
+        return reduce_all(p) if m == NULL else map_all(m, p)
