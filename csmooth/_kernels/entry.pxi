@@ -76,7 +76,8 @@ cdef void merge_dimensions(const Problem* p, Dimensions* d) noexcept nogil:
         if joins:
             d.shape[i] *= d.shape[kept - 1]
             kept -= 1
-        move_dimension(d, kept, i)
+        if kept < i:
+            move_dimension(d, kept, i)
         kept += 1
     d.count = kept
 
@@ -101,7 +102,7 @@ cdef void begin(Problem* p, const Reduction* reduction) noexcept:
         p.operands[operand].data = NULL
 
 
-cdef Py_ssize_t product_of(const Dimensions* d) noexcept:
+cdef inline Py_ssize_t product_of(const Dimensions* d) noexcept:
     cdef Py_ssize_t product = 1
     cdef int k
     for k in range(d.count):

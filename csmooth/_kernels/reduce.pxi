@@ -31,7 +31,7 @@ cdef inline bint is_plain(const Problem* p) noexcept nogil:
         bits |= p.outer.strides[A][k]
     for k in range(p.inner.count):
         bits |= p.inner.strides[A][k]
-    return (a.kind == plain_kind(p) and not a.swapped and bits % plain_size(p) == 0 and not p.weighted
+    return (a.kind == plain_kind(p) and not a.swapped and bits & (plain_size(p) - 1) == 0 and not p.weighted
             and p.operands[WHERE].data == NULL and p.operands[MASK].data == NULL
             and p.operands[WEIGHTS_MASK].data == NULL)
 
@@ -68,11 +68,21 @@ cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
     cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride, NULL,
                          NULL)
+    cdef const char* x
+    cdef Py_ssize_t i, step
+    cdef vector neutral
     if (direct and columns == stride and last_stride(&p.outer, A) == sizeof(double)
             and run_length(&p.outer, output) >= columns):
         b.x = <const double*>address(p, A, output, element)
         b.stride = b.next_stride = last_stride(&p.inner, A) // <Py_ssize_t>sizeof(double)
         b.near = b.x + LANES
+        return b
+    if direct and columns == 1:     # packed by whole vectors: of rows that were written in parts, reads have to wait
+        x = address(p, A, output, element)
+        step = last_stride(&p.inner, A)
+        neutral = vset(p.reduction.neutral)
+        for i in range(rows):
+            vstore(s.x + WIDTH*i, vload_part(<const double*>(x + step*i), 1, neutral))
         return b
     pack_block(p, s, output, columns, element, rows, stride, rows * stride, NAN)
     if p.weighted:
@@ -206,10 +216,10 @@ cdef void set_parameters(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssi
     s.has_parameters = True
     for j in range(groups * WIDTH):
         s.parameter[j] = p.parameter
-        if parameter.data != NULL and j < count:
-            read(&s.parameter[j], 1, parameter, parameter.data + offset(&p.outer, PARAMETER, output + j), 0, 1, 0, 1)
-    s.has_negative = s.has_infinite = False
-    for j in range(count):
+    s.has_negative = p.parameter < 0
+    s.has_infinite = p.parameter in (INFINITY, -INFINITY)
+    for j in range(count if parameter.data != NULL else 0):
+        read(&s.parameter[j], 1, parameter, parameter.data + offset(&p.outer, PARAMETER, output + j), 0, 1, 0, 1)
         s.has_negative = s.has_negative or s.parameter[j] < 0
         s.has_infinite = s.has_infinite or s.parameter[j] in (INFINITY, -INFINITY)
     for g in range(groups):
