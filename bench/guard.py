@@ -53,6 +53,7 @@ CALLS: tuple[tuple[str, str, tuple[int, ...], dict[str, Any]], ...] = (
     ("pnorm", "float64", (100_000,), {"p": 2}),
     ("pnorm", "float64", (100_000,), {"p": 3.5}),
     ("pmean", "float64", (100_000,), {"p": 3}),
+    ("softmax", "float64", (10,), {}),
     ("softmax", "float64", (100, 1000), {"axis": 1}),
     ("softmax", "float32", (100, 1000), {"axis": 1}),
     ("log_softmax", "float64", (100, 1000), {"axis": 1}),
