@@ -21,6 +21,7 @@ Dtype: TypeAlias = np.dtype[Any]
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
 COMPLEX = ("logsumexp", "softmax", "log_softmax")  # the functions that take complex numbers
+LADDERS = ("logsumexp", "logmeanexp", "boltzmann", "pnorm", "pmean")  # and those that take a ladder of parameters
 
 
 class Operands(NamedTuple):
@@ -218,7 +219,8 @@ def parameter(
 ) -> float | NDArray[np.floating]:
     """A real number, other than 0 unless `zero`, or one for each output, without the reduced axes.
 
-    Doubles, as the kernels have them; for results of dtype longdouble those, a single one without dimensions.
+    Doubles, as the kernels have them; for results of dtype longdouble those, a single one without dimensions. For
+    a ladder, axes before those of `a` hold several such for each output.
     """
     if type(value) is float and (value != 0 or zero):
         return value
@@ -232,14 +234,20 @@ def parameter(
     if array.ndim == 0:
         return float(array) if array.dtype == FLOAT64 else array
     shape = into.result_shape(True)
+    steps = array.shape[: array.ndim - len(shape)] if function in LADDERS and array.ndim > len(shape) else ()
     try:
-        spread = np.broadcast_to(array, shape)
+        spread = np.broadcast_to(array, steps + shape)
     except ValueError:
         raise ValueError(
             f"{function}: {name} of shape {array.shape} does not broadcast to {shape}, "
             "the shape of a with the reduced axes of length 1"
         ) from None
-    return spread.squeeze(into.reduced)
+    return spread.squeeze(after(steps, into.reduced))
+
+
+def after(steps: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The same axes where those of a ladder come first."""
+    return tuple([len(steps) + axis for axis in axes])
 
 
 def parameter_dtype(into: Operands) -> Dtype:
@@ -272,36 +280,45 @@ def check_out(function: str, out: Any, shape: tuple[int, ...], dtype: Dtype) -> 
 
 
 class Output:
-    """Where a kernel writes (`array`, without the reduced axes), and what the caller gets (`result`)."""
+    """Where a kernel writes (`array`, without the reduced axes), and what the caller gets (`result`).
+
+    The axes by which a parameter has more than there are outputs, those of a ladder, come first.
+    """
 
     def __init__(self, function: str, into: Operands, keepdims: bool, out: Array | None, parameter: Any) -> None:
         self.given = out
         self.keepdims = keepdims = flag(function, "keepdims", keepdims)
-        self.shape = into.result_shape(keepdims)
+        self.each = self.shape = into.result_shape(keepdims)
+        steps: tuple[int, ...] = ()
+        if type(parameter) is not float and parameter is not None and parameter.ndim > len(into.kept):
+            steps = parameter.shape[: parameter.ndim - len(into.kept)]
+            self.shape = steps + self.each
         if out is None:
-            self.array = np.empty(into.result_shape(False), into.dtype)
+            self.array = np.empty(steps + into.result_shape(False), into.dtype)
             return
         check_out(function, out, self.shape, into.dtype)
         view = np.asarray(out)
-        self.array = view.squeeze(into.reduced) if keepdims else view
+        self.array = view.squeeze(after(steps, into.reduced)) if keepdims else view
         sources = (into.a, into.weights, into.where, into.mask, into.weights_mask, parameter)
         if out.dtype != into.dtype or any(np.may_share_memory(out, x) for x in sources if isinstance(x, np.ndarray)):
             self.array = np.empty(self.array.shape, into.dtype)
 
     def result(self, empty: Array | None = None) -> Any:
         """The result, masked where `empty` says that all of a masked array's slice was left out."""
+        if empty is not None:
+            empty = np.array(np.broadcast_to(empty.reshape(self.each), self.shape))
         if self.given is not None:
             value = self.array.reshape(self.shape) if self.keepdims else self.array
             if not np.may_share_memory(value, self.given):
                 with np.errstate(over="ignore", under="ignore"):
                     np.copyto(np.asarray(self.given), value, casting="same_kind")
             if empty is not None and isinstance(self.given, np.ma.MaskedArray):
-                self.given[...] = np.ma.MaskedArray(np.asarray(self.given), empty.reshape(self.shape))
+                self.given[...] = np.ma.MaskedArray(np.asarray(self.given), empty)
             return self.given
         value = self.array.reshape(self.shape)
         if empty is None:
             return value[()]
-        masked = np.ma.MaskedArray(value, empty.reshape(self.shape))
+        masked = np.ma.MaskedArray(value, empty)
         return masked[()] if masked.ndim == 0 else masked
 
 

@@ -37,6 +37,19 @@ class Kernels(Protocol):
         workers: int,
     ) -> None: ...
 
+    def reduce_together(
+        self,
+        tasks: list[Any],
+        outer_dims: int,
+        a: NDArray[Any],
+        weights: NDArray[Any] | None,
+        where: NDArray[Any] | None,
+        mask: NDArray[Any] | None,
+        weights_mask: NDArray[Any] | None,
+        initial: float | np.floating | None,
+        workers: int,
+    ) -> None: ...
+
     def reduce_bare(
         self,
         name: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # signatures in help() as they are written here
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +50,7 @@ def logsumexp(
     alpha : float or array_like, optional
         Sharpness, not 0. Large values approach the maximum, which is the result for +inf; negative ones make a
         smooth minimum. An array must broadcast to the shape of `a` with the reduced axes of length 1, as
-        ``alpha[:, np.newaxis]`` does for one value a row.
+        ``alpha[:, np.newaxis]`` does for one value a row; with more axes than `a` (and `b`) it is a ladder.
     initial : float, optional
         One more element of weight 1. ``initial=0.0`` gives the strictly convex LSE₀⁺ [2]_.
     where : array_like of bool, optional
@@ -64,11 +64,13 @@ def logsumexp(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. With `return_sign` a pair: the second holds the
-        signs 1.0 and -1.0, 0.0 for an empty sum, NaN for NaN. An empty sum gives -inf (inf for negative `alpha`), a
-        negative one NaN unless its sign is returned. For arrays with a mask, a masked array, masked where no element
-        was left. The logarithm of a complex sum has an imaginary part in (-π, π], before the division by `alpha`; with
-        `return_sign` the first of the pair is real, the second a complex number of absolute value 1, or 0.
+        integers count as float64, and a Python number `b` not at all. Before the axes of `a` come those that only
+        `alpha` has: the steps of a ladder, each of which has the bits of a call of its own, while the data are read
+        once for eight of them. With `return_sign` a pair: the second holds the signs 1.0 and -1.0, 0.0 for an empty
+        sum, NaN for NaN. An empty sum gives -inf (inf for negative `alpha`), a negative one NaN unless its sign is
+        returned. For arrays with a mask, a masked array, masked where no element was left. The logarithm of a complex
+        sum has an imaginary part in (-π, π], before the division by `alpha`; with `return_sign` the first of the pair
+        is real, the second a complex number of absolute value 1, or 0.
 
     Raises
     ------
@@ -107,6 +109,8 @@ def logsumexp(
     np.float64(9.45862974442671)
     >>> logsumexp([[0, 1000], [2, 3]], axis=1, alpha=2)
     array([1000.        ,    3.06346401])
+    >>> logsumexp([1, 2, 4], alpha=[[0.5], [1], [2], [np.inf]])
+    array([4.92873757, 4.16984602, 4.01029057, 4.        ])
     >>> logsumexp([1, 2], b=[1, -1], return_sign=True)
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
@@ -120,7 +124,7 @@ def logsumexp(
     signed = _arrays.flag("logsumexp", "return_sign", return_sign)
     of_value = into._replace(dtype=into.real_dtype) if signed else into
     value = _arrays.Output("logsumexp", of_value, keepdims, out, sharpness)
-    sign = _arrays.Output("logsumexp", into, keepdims, None, None) if signed else None
+    sign = _arrays.Output("logsumexp", into, keepdims, None, sharpness) if signed else None
     reduce("logsumexp", into, sharpness, start, value.array, None if sign is None else sign.array)
     empty = left_empty(into, start)
     return value.result(empty) if sign is None else (value.result(empty), sign.result(empty))
@@ -158,7 +162,7 @@ def logmeanexp(
     alpha : float or array_like, optional
         Sharpness. 0 gives the weighted mean, +inf the maximum, -inf the minimum; negative values a smooth minimum. An
         array must broadcast to the shape of `a` with the reduced axes of length 1, as ``alpha[:, np.newaxis]`` does
-        for one value a row.
+        for one value a row; with more axes than `a` (and `b`) it is a ladder.
     where : array_like of bool, optional
         Broadcasts to the shape of `a`; elements that are False are left out.
     out : ndarray, optional
@@ -170,10 +174,12 @@ def logmeanexp(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. For positive `alpha`, +inf if any element is; an
-        element -inf adds nothing but its weight. For negative `alpha` the other way round. NaN where every element was
-        left out, the weights add up to 0, or the quotient of the sums is negative; for arrays with a mask, a masked
-        array, masked where no element was left.
+        integers count as float64, and a Python number `b` not at all. Before the axes of `a` come those that only
+        `alpha` has: the steps of a ladder, each of which has the bits of a call of its own, while the data are read
+        once for eight of them. For positive `alpha`, +inf if any element is; an element -inf adds nothing but its
+        weight. For negative `alpha` the other way round. NaN where every element was left out, the weights add up to 0,
+        or the quotient of the sums is negative; for arrays with a mask, a masked array, masked where no element was
+        left.
 
     Raises
     ------
@@ -247,7 +253,7 @@ def boltzmann(
     alpha : float or array_like, optional
         Sharpness. 0 gives the weighted mean, +inf the maximum, -inf the minimum; negative values a smooth minimum. An
         array must broadcast to the shape of `a` with the reduced axes of length 1, as ``alpha[:, np.newaxis]`` does
-        for one value a row.
+        for one value a row; with more axes than `a` (and `b`) it is a ladder.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -267,10 +273,11 @@ def boltzmann(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. For positive `alpha`, +inf if any element is, and
-        elements -inf count for nothing, unless all are; for negative `alpha` the other way round. NaN where every
-        element was left out, or the sum of the weights, with exponentials, is 0; for arrays with a mask, a masked
-        array, masked where no element was left.
+        integers count as float64, and a Python number `b` not at all. Before the axes of `a` come those that only
+        `alpha` has: the steps of a ladder, each of which has the bits of a call of its own, while the data are read
+        once for eight of them. For positive `alpha`, +inf if any element is, and elements -inf count for nothing,
+        unless all are; for negative `alpha` the other way round. NaN where every element was left out, or the sum of
+        the weights, with exponentials, is 0; for arrays with a mask, a masked array, masked where no element was left.
 
     Raises
     ------
@@ -341,7 +348,7 @@ def pnorm(
     p : float or array_like, optional
         Any real number. +inf gives the largest absolute value, -inf the smallest, 0 the number of elements other than
         0, as :func:`numpy.linalg.vector_norm`. An array must broadcast to the shape of `a` with the reduced axes of
-        length 1, as ``p[:, np.newaxis]`` does for one value a row.
+        length 1, as ``p[:, np.newaxis]`` does for one value a row; with more axes than `a` (and `b`) it is a ladder.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -360,8 +367,10 @@ def pnorm(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. Where nothing is left, 0, or inf for negative
-        `p`; a negative sum gives NaN. For arrays with a mask, a masked array, masked where no element was left.
+        integers count as float64, and a Python number `b` not at all. Before the axes of `a` come those that only `p`
+        has: the steps of a ladder, each of which has the bits of a call of its own, while the data are read once for
+        eight of them. Where nothing is left, 0, or inf for negative `p`; a negative sum gives NaN. For arrays with a
+        mask, a masked array, masked where no element was left.
 
     Raises
     ------
@@ -427,7 +436,8 @@ def pmean(
         which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
     p : float or array_like
         Any real number. 0 gives the geometric mean, +inf the maximum, -inf the minimum. An array must broadcast to the
-        shape of `a` with the reduced axes of length 1, as ``p[:, np.newaxis]`` does for one value a row.
+        shape of `a` with the reduced axes of length 1, as ``p[:, np.newaxis]`` does for one value a row; with more axes
+        than `a` (and `b`) it is a ladder.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -446,10 +456,12 @@ def pmean(
     -------
     scalar or ndarray
         Of the shape of `a` without the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where
-        integers count as float64, and a Python number `b` not at all. NaN where an element is negative, where every
-        element was left out, the weights add up to 0, or the quotient of the sums is negative. With a 0 among the
-        elements it is 0 for negative `p`, and for `p` = 0 unless one is infinite, which gives NaN. For arrays with a
-        mask, a masked array, masked where no element was left.
+        integers count as float64, and a Python number `b` not at all. Before the axes of `a` come those that only `p`
+        has: the steps of a ladder, each of which has the bits of a call of its own, while the data are read once for
+        eight of them. NaN where an element is negative, where every element was left out, the weights add up to 0, or
+        the quotient of the sums is negative. With a 0 among the elements it is 0 for negative `p`, and for `p` = 0
+        unless one is infinite, which gives NaN. For arrays with a mask, a masked array, masked where no element was
+        left.
 
     Raises
     ------
@@ -503,7 +515,19 @@ def reduce(
     out: NDArray[Any],
     sign: NDArray[Any] | None = None,
 ) -> None:
-    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks; a NaN parameter gives NaN."""
+    """Runs a kernel of the level in use, or what does its work for dtypes that it lacks; a NaN parameter gives NaN.
+
+    If `out` has more axes than there are kept ones, so has the parameter, and each index of those gives a reduction.
+    """
+    if type(parameter) is not float and out.ndim > len(into.kept):
+        steps = [(*index, ...) for index in np.ndindex(out.shape[: out.ndim - len(into.kept)])]
+        parameters = np.asarray(parameter)
+        tasks = [
+            Task(kernel, _number_of(parameters[step]), out[step], None if sign is None else sign[step])
+            for step in steps
+        ]
+        reduce_together(tasks, into, initial)
+        return
     if into.plain:
         _plain.reduce(kernel, into, parameter, initial, out, sign)
     else:
@@ -522,10 +546,51 @@ def reduce(
             into.workers,
         )
     if type(parameter) is not float or parameter != parameter:
-        unknown = np.isnan(parameter)
-        out[unknown] = np.nan
-        if sign is not None:
-            sign[unknown] = np.nan
+        _forget(parameter, out, sign)
+
+
+class Task(NamedTuple):
+    """A reduction that is done together with others."""
+
+    kernel: str
+    parameter: float | NDArray[np.floating]
+    out: NDArray[Any]
+    sign: NDArray[Any] | None = None
+
+
+def reduce_together(tasks: list[Task], into: _arrays.Operands, initial: float | np.floating | None = None) -> None:
+    """As `reduce` for each task, but what several of them need is read from memory once."""
+    if into.plain:
+        for task in tasks:
+            reduce(task.kernel, into, task.parameter, initial, task.out, task.sign)
+        return
+    kernels.reduce_together(
+        tasks,
+        len(into.kept),
+        into.a,
+        into.weights,
+        into.where,
+        into.mask,
+        into.weights_mask,
+        initial,
+        into.workers,
+    )
+    for task in tasks:
+        _forget(task.parameter, task.out, task.sign)
+
+
+def _forget(parameter: float | NDArray[np.floating], out: NDArray[Any], sign: NDArray[Any] | None) -> None:
+    """Puts NaN where the parameter is NaN."""
+    unknown = np.isnan(parameter)
+    out[unknown] = np.nan
+    if sign is not None:
+        sign[unknown] = np.nan
+
+
+def _number_of(parameter: NDArray[np.floating]) -> float | NDArray[np.floating]:
+    """The number that an array of doubles repeats, as one that was broadcast does; else the array."""
+    repeats = all(length == 1 or not stride for length, stride in zip(parameter.shape, parameter.strides, strict=True))
+    return float(parameter.item(0)) if repeats and parameter.size and parameter.dtype == _arrays.FLOAT64 else parameter
 
 
 def map(
@@ -578,5 +643,5 @@ def _blank(into: _arrays.Operands, value: _arrays.Output) -> NDArray[np.bool_] |
     """Puts NaN where a mean has no element; for masked arrays, which outputs have none but masked ones."""
     absent = into.weights is not None or into.where is not None or into.mask is not None
     if absent and np.isinf(value.array).any():
-        value.array[nothing_left(into)] = np.nan
+        value.array[..., nothing_left(into)] = np.nan
     return left_empty(into, None)

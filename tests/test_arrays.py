@@ -516,7 +516,7 @@ def test_b_must_broadcast(shape: tuple[int, ...]) -> None:
         (2, np.ones(6)),
         (2, np.ones((4, 5))),
         (0, np.ones((4, 1, 1))),
-        (0, np.ones((1, 1, 5, 6))),
+        (0, np.ones((1, 4, 5, 6))),
     ],
 )
 def test_alpha_must_broadcast(axis: Any, alpha: Any) -> None:

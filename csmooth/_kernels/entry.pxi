@@ -96,6 +96,7 @@ cdef bint has_small_parameter(const Problem* p) noexcept nogil:
 cdef void begin(Problem* p, const Reduction* reduction) noexcept:
     """A problem without operands."""
     cdef int operand
+    p.together = 1
     p.reduction = reduction
     p.single = p.has_initial = False
     for operand in range(OPERANDS):
@@ -179,12 +180,38 @@ cdef reduce_arrays(const Reduction* reduction, int outer_dims, cnp.ndarray a, we
     at most 64 bits. workers: the number of threads.
     """
     cdef Problem p
-    set_problem(&p, reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial)
-    set_operand(&p, OUT, out, 0)
-    if sign is not None:
-        set_operand(&p, SIGN, sign, 0)
-    arrange(&p)
+    set_reduction(&p, reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial, out, sign)
     do_all(NULL, &p, workers)
+
+
+cdef void set_reduction(Problem* p, const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask,
+                        weights_mask, parameter, initial, cnp.ndarray out, sign):
+    set_problem(p, reduction, outer_dims, a, weights, where, mask, weights_mask, parameter, initial)
+    set_operand(p, OUT, out, 0)
+    if sign is not None:
+        set_operand(p, SIGN, sign, 0)
+    arrange(p)
+
+
+cdef reduce_arrays_together(list tasks, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, initial,
+                            int workers):
+    """As reduce_arrays for each task, which is a tuple: the reduction's name, parameter, out, sign.
+
+    Parameters are numbers, or arrays for all reductions that ask for the way of rows then.
+    """
+    cdef Problem* p = <Problem*>malloc(TOGETHER * sizeof(Problem))
+    cdef Py_ssize_t first, k
+    if p == NULL:
+        raise MemoryError
+    try:
+        for first in range(0, len(tasks), 8):           # TOGETHER
+            for k, (name, parameter, out, sign) in enumerate(tasks[first:first + TOGETHER]):
+                set_reduction(&p[k], reduction_named(name), outer_dims, a, weights, where, mask, weights_mask,
+                              parameter, initial, out, sign)
+            p.together = <int>min(TOGETHER, len(tasks) - first)
+            do_all(NULL, p, workers)
+    finally:
+        free(p)
 
 
 cdef map_arrays(const Mapping* m, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, parameter,

@@ -14,6 +14,7 @@ include "softmax.pxi"
 include "gradients.pxi"
 include "helpers.pxi"
 include "share.pxi"
+include "together.pxi"
 include "entry.pxi"
 
 cdef extern from "_vector.h":
@@ -39,6 +40,12 @@ def reduce(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weight
            cnp.ndarray out, sign, int workers=1):
     reduce_arrays(reduction_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, out,
                   sign, workers)
+
+
+def reduce_together(list tasks, int outer_dims, cnp.ndarray a, weights, where, mask, weights_mask, initial,
+                    int workers=1):
+    """Several reductions of the same elements, weights and masks, that are read but once."""
+    reduce_arrays_together(tasks, outer_dims, a, weights, where, mask, weights_mask, initial, workers)
 
 
 def reduce_bare(str name, a, parameter, axis, b, keepdims, where, out, workers, others=False):

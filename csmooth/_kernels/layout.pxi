@@ -66,6 +66,7 @@ cdef struct Dimensions:
     Py_ssize_t strides[OPERANDS][MAX_DIMS + 1]  # in bytes
 
 cdef struct Problem:
+    int together                # problems that lie side by side from this one on; see together.pxi
     const Reduction* reduction
     Operand operands[OPERANDS]
     Dimensions outer, inner     # OUT, SIGN, SLOPE and PARAMETER have outer strides alone

@@ -139,18 +139,24 @@ cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void
 cdef void reduce_superblock_of_tiles(const Problem* p, Scratch* s, char* states, Py_ssize_t output, Py_ssize_t count,
                                      Py_ssize_t first, bint direct) noexcept nogil:
     """As reduce_superblock, for a panel of outputs: a block of each tile, then the next block."""
+    cdef Py_ssize_t element = first, end = min(first + SUPERBLOCK, p.length)
+    while element < end:
+        reduce_block_of_tiles(p, s, states, output, count, element, direct, element == first)
+        element += BLOCK
+
+
+cdef inline void reduce_block_of_tiles(const Problem* p, Scratch* s, char* states, Py_ssize_t output, Py_ssize_t count,
+                                       Py_ssize_t element, bint direct, bint first) noexcept nogil:
+    """Adds the block that begins with `element`, of each tile of a panel; `first`: to no states."""
     cdef const Reduction* r = p.reduction
     cdef Block block
-    cdef Py_ssize_t element = first, end = min(first + SUPERBLOCK, p.length), rows, j, g, columns, vectors
-    while element < end:
-        rows = min(BLOCK, end - element)
-        for j in range(0, count, 32):
-            columns = min(LANES, count - j)
-            vectors = (columns + WIDTH - 1) // WIDTH
-            block = tile_block(p, s, output + j, columns, element, rows, direct)
-            g = j // WIDTH
-            r.tile(states + g*r.state_size, s.parameters + g*r.parameters_size, &block, vectors, element == first)
-        element += rows
+    cdef Py_ssize_t rows = min(BLOCK, p.length - element), j, g, columns, vectors
+    for j in range(0, count, 32):
+        columns = min(LANES, count - j)
+        vectors = (columns + WIDTH - 1) // WIDTH
+        block = tile_block(p, s, output + j, columns, element, rows, direct)
+        g = j // WIDTH
+        r.tile(states + g*r.state_size, s.parameters + g*r.parameters_size, &block, vectors, first)
 
 
 cdef void reduce_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, bint direct) noexcept nogil:
@@ -374,29 +380,40 @@ cdef inline bint takes_directly(const Problem* p) noexcept nogil:
 cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noexcept nogil:
     """What one worker needs, and `extra`: in `small`, of SMALL bytes, or memory to free; NULL if there is none.
 
-    With NULL for `small`, in memory to free.
+    With NULL for `small`, in memory to free. `s`: for each of the problems that are together.
     """
-    cdef const Reduction* r = p.reduction
-    cdef Py_ssize_t groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
+    cdef const Reduction* r
+    cdef Py_ssize_t k, groups = (min(PANEL, p.outputs) + WIDTH - 1) // WIDTH + 1      # one more, as reduce_row has two
     cdef Py_ssize_t width = PANEL if p.length <= PACKED_AT_ONCE else LANES
     cdef Py_ssize_t block = (BLOCK if p.by_rows else
                              min(BLOCK, p.length) * min(width, (groups - 1) * WIDTH) + LANES)
-    cdef size_t states_size = groups * r.state_size, parameters_size = groups * r.parameters_size
-    cdef size_t size = (ALIGNMENT + 2*states_size + parameters_size + extra
-                        + block * (1 + p.weighted) * sizeof(double))
-    cdef char* memory = small if size <= SMALL and small != NULL else <char*>malloc(size)
+    cdef size_t size = ALIGNMENT + extra
+    cdef bint weighted = False
+    cdef char* memory
+    cdef char* rest
+    for k in range(p.together):
+        r = p[k].reduction
+        size += groups * (2*r.state_size + r.parameters_size)
+        weighted = weighted or p[k].weighted
+    size += block * (1 + weighted) * sizeof(double)
+    memory = small if size <= SMALL and small != NULL else <char*>malloc(size)
     if memory == NULL:
         return NULL
-    s.states = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
-    s.superblock_states = s.states + states_size
-    s.parameters = s.superblock_states + states_size
-    s.spare_parameters = s.parameters + (groups - 1) * r.parameters_size
-    s.extra = s.parameters + parameters_size
-    s.x = <double*>(s.extra + extra)
-    s.weights = s.x + block
-    s.weights_scale = 1
-    s.has_parameters = False
-    s.terms = NULL
+    rest = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
+    for k in range(p.together):
+        r = p[k].reduction
+        s[k].states = rest
+        s[k].superblock_states = s[k].states + groups * r.state_size
+        s[k].parameters = s[k].superblock_states + groups * r.state_size
+        rest = s[k].parameters + groups * r.parameters_size
+        s[k].spare_parameters = rest - r.parameters_size
+        s[k].weights_scale = 1
+        s[k].has_parameters = False
+        s[k].terms = NULL
+    for k in range(p.together):             # packed blocks do not outlast a call
+        s[k].extra = rest
+        s[k].x = <double*>(rest + extra)
+        s[k].weights = s[k].x + block
     return memory
 
 
@@ -404,18 +421,21 @@ cdef void reduce_outputs(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssiz
     """Reduces and stores the outputs from `first` to before `last`."""
     cdef bint direct = takes_directly(p)
     cdef Py_ssize_t output
+    if p.together > 1:
+        reduce_outputs_together(p, s, first, last)
+        return
     for output in range(first, last, 256):
         reduce_panel(p, s, output, min(PANEL, last - output), direct)
 
 
 cdef int reduce_all(const Problem* p) except -1 nogil:
     """Reduces and stores every output."""
-    cdef Scratch s
+    cdef Scratch s[TOGETHER]
     cdef char small[SMALL]
-    cdef char* memory = scratch(p, &s, small, 0)
+    cdef char* memory = scratch(p, s, small, 0)
     if memory == NULL:
         raise MemoryError
-    reduce_outputs(p, &s, 0, p.outputs)
+    reduce_outputs(p, s, 0, p.outputs)
     if memory != small:
         free(memory)
     return 0

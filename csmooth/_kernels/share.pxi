@@ -33,17 +33,17 @@ cdef struct Pieces:
 cdef void take_pieces(Work* work) noexcept nogil:
     """Takes part until all pieces are taken."""
     cdef Pieces* w = <Pieces*>work
-    cdef Scratch s
+    cdef Scratch s[TOGETHER]
     cdef char small[SMALL]
     cdef char* memory = NULL
     cdef Py_ssize_t i = counter_add(&w.taken, 1)
     while i < w.total:
         if memory == NULL:
-            memory = scratch_for(w.mapping, w.problem, &s, small)
+            memory = scratch_for(w.mapping, w.problem, s, small)
         if memory == NULL:
             w.failed = True
         else:
-            w.do_piece(w, &s, i)
+            w.do_piece(w, s, i)
         i = counter_add(&w.taken, 1)
     if memory != NULL and memory != small:
         free(memory)
@@ -74,21 +74,22 @@ cdef void do_outputs(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
 
 
 cdef void do_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
-    """Leaves a state of each superblock of a row, or a panel of states."""
+    """Leaves a state of each superblock of a row, or a panel of states; of one problem after the other."""
     cdef const Problem* p = w.problem
-    cdef Py_ssize_t first = i*w.size, k
-    cdef char* parameters
-    cdef bint direct, scanned = False
-    set_parameters(p, s, 0, p.outputs)
-    direct = takes_directly(p) and not s.has_negative
-    parameters = parameters_of(p, s, w.output)
-    for k in range(first, min(first + w.size, w.last - w.first)):
-        if p.by_rows:
-            reduce_superblock(p, s, w.states + k*kept_size(p), w.output, (w.first + k) * SUPERBLOCK, parameters, direct,
-                              NAN, &scanned)
-        else:
-            reduce_superblock_of_tiles(p, s, w.states + k*kept_size(p), 0, p.outputs, (w.first + k) * SUPERBLOCK,
-                                       direct)
+    cdef Py_ssize_t first = i*w.size, superblock, k
+    cdef char* states[TOGETHER]
+    cdef char* state
+    cdef bint scanned[TOGETHER]
+    for k in range(p.together):
+        set_parameters(&p[k], &s[k], 0, p.outputs)
+        parameters_of(&p[k], &s[k], w.output)
+        scanned[k] = False
+    for superblock in range(first, min(first + w.size, w.last - w.first)):
+        state = w.states + superblock*kept_size(p)
+        for k in range(p.together):
+            states[k] = state
+            state += states_size(&p[k])
+        reduce_superblock_together(p, s, states, w.output, p.outputs, (w.first + superblock) * SUPERBLOCK, scanned)
 
 
 cdef void map_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
@@ -108,9 +109,18 @@ cdef void map_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept no
         stream_end()
 
 
-cdef inline size_t kept_size(const Problem* p) noexcept nogil:
-    """Bytes of what a superblock leaves."""
+cdef inline size_t states_size(const Problem* p) noexcept nogil:
+    """Bytes of what a superblock leaves of a problem."""
     return p.reduction.state_size * (1 if p.by_rows else (p.outputs + WIDTH - 1) // WIDTH)
+
+
+cdef inline size_t kept_size(const Problem* p) noexcept nogil:
+    """And of all that are together."""
+    cdef size_t size = 0
+    cdef Py_ssize_t k
+    for k in range(p.together):
+        size += states_size(&p[k])
+    return size
 
 
 cdef inline bint is_long(const Problem* p, int workers) noexcept nogil:
@@ -124,24 +134,24 @@ cdef inline bint is_long(const Problem* p, int workers) noexcept nogil:
 
 cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, char* states,
                            int workers) except -1 nogil:
-    """Leaves the state of a row in s.superblock_states, or those of a panel in s.states."""
+    """Leaves the state of a row, or those of a panel, in total_states()."""
     cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK
     cdef Py_ssize_t size = max(1, min(MOST, superblocks // (PIECES * workers)))
-    cdef Py_ssize_t at_once = max(workers, KEPT // <Py_ssize_t>kept_size(p)), first = 0, last, k
-    cdef char* parameters = parameters_of(p, s, output)
-    cdef char* total = s.superblock_states if p.by_rows else s.states
+    cdef Py_ssize_t at_once = max(workers, KEPT // <Py_ssize_t>kept_size(p)), first = 0, last, superblock, k
     cdef char* state
+    for k in range(p.together):
+        parameters_of(&p[k], &s[k], output)
     while first < superblocks:
         last = min(first + at_once, superblocks)
         share(m, p, do_superblocks, first, last, size, workers, output, states, NULL)
-        for k in range(first, last):
-            state = states + (k - first)*kept_size(p)
-            if k == 0:
-                memcpy(total, state, kept_size(p))
-            elif p.by_rows:
-                p.reduction.merge(total, state, parameters)
-            else:
-                merge_panel(p, s, state, p.outputs)
+        state = states
+        for superblock in range(first, last):
+            for k in range(p.together):
+                if superblock == 0:
+                    memcpy(total_states(&p[k], &s[k]), state, states_size(&p[k]))
+                else:
+                    merge_superblock(&p[k], &s[k], state, p.outputs)
+                state += states_size(&p[k])
         first = last
     return 0
 
@@ -149,18 +159,17 @@ cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ss
 cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states, int workers) except -1 nogil:
     """Reduces, and maps unless `m` is NULL, at most PANEL long outputs."""
     cdef const Reduction* r = p.reduction
-    cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK, output, g
+    cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK, output, g, k
     cdef Py_ssize_t groups = (p.outputs + WIDTH - 1) // WIDTH, size = max(1, min(MOST, superblocks // (PIECES*workers)))
-    set_parameters(p, s, 0, p.outputs)
-    if p.by_rows:
-        for output in range(p.outputs):
-            share_superblocks(m, p, s, output, states, workers)
-            set_lane(<double*>(s.states + output // WIDTH * r.state_size), output % WIDTH,
-                     <double*>s.superblock_states, r.state_size)
-    else:
-        share_superblocks(m, p, s, 0, states, workers)
-    for g in range(groups if p.has_initial else 0):
-        add_initial(p, s, g, NAN)
+    for k in range(p.together):
+        set_parameters(&p[k], &s[k], 0, p.outputs)
+    for output in range(p.outputs if p.by_rows else 1):
+        share_superblocks(m, p, s, output, states, workers)
+        for k in range(p.together):
+            keep_total(&p[k], &s[k], output)
+    for k in range(p.together):
+        for g in range(groups if p.has_initial else 0):
+            add_initial(&p[k], &s[k], g, NAN)
     if m != NULL and p.by_rows:
         for output in range(p.outputs):
             spread_lane(<double*>s.superblock_states, <double*>(s.states + output // WIDTH * r.state_size),
@@ -171,14 +180,14 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
         for g in range(groups):
             m.prepare(s.extra + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
         share(m, p, map_superblocks, 0, superblocks, size, workers, 0, NULL, s.extra)
-    if p.operands[OUT].data != NULL:
-        finish_panel(p, s, 0, p.outputs)
+    for k in range(p.together if p.operands[OUT].data != NULL else 0):
+        finish_panel(&p[k], &s[k], 0, p.outputs)
     return 0
 
 
 cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1 nogil:
     """Reduces, or maps unless `m` is NULL, every output, with several workers."""
-    cdef Scratch s
+    cdef Scratch s[TOGETHER]
     cdef char* memory
     cdef char* states
     cdef Py_ssize_t size = max(p.outputs // (PIECES * workers), PIECE // p.length, 1)
@@ -186,12 +195,12 @@ cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1 no
         if not p.by_rows or size > LANES:
             size = (size + LANES - 1) // LANES * LANES
         return share(m, p, do_outputs, 0, p.outputs, size, workers, 0, NULL, NULL)
-    memory = scratch_for(m, p, &s, NULL)
+    memory = scratch_for(m, p, s, NULL)
     states = <char*>malloc(ALIGNMENT + max(KEPT, workers * <Py_ssize_t>kept_size(p)))
     try:
         if memory == NULL or states == NULL:
             raise MemoryError
-        share_long(m, p, &s, states + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>states % ALIGNMENT)), workers)
+        share_long(m, p, s, states + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>states % ALIGNMENT)), workers)
     finally:
         free(memory)
         free(states)
