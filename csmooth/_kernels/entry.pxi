@@ -163,10 +163,9 @@ cdef void arrange(Problem* p) noexcept nogil:
     p.by_rows = p.length > LANES if p.outputs == 1 else (
         (p.reduction.uniform and p.operands[PARAMETER].data != NULL)
         or p.length > SHORT and distance(last_stride(&p.inner, A)) <= distance(last_stride(&p.outer, A)))
-    if not (p.parameter >= p.reduction.counts_below or p.weighted):       # what pads rows would count, too
+    if not (p.parameter >= p.reduction.counts_below or p.weighted):       # what is left out would count, too
         p.weighted = (p.operands[WHERE].data != NULL or p.operands[MASK].data != NULL
-                      or p.operands[WEIGHTS_MASK].data != NULL
-                      or (p.by_rows and not (takes_directly(p) and p.parameter > 0)))
+                      or p.operands[WEIGHTS_MASK].data != NULL or (p.by_rows and not p.parameter > 0))
     p.single = sums_singles(p)
     p.streams = p.outputs * p.length >= STREAMED
 

@@ -45,6 +45,10 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
         if p.weighted:
             b.weights = s.weights
+        elif left:                  # what pads the last row might count
+            b.rows -= 1
+            b.tail = s.x + LANES*b.rows
+            b.tail_length = left
         return b
     b.x = <const double*>address(p, A, output, element)
     if p.single:
