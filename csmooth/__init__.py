@@ -4,10 +4,12 @@ from . import grad, hvp
 from ._duality import conjugate, logsumexp_bounds
 from ._reductions import boltzmann, logmeanexp, logsumexp, mellowmax, pmean, pnorm
 from ._softmax import log_softmax, softmax
+from ._stats import SmoothMaxStats, smoothmax_stats
 from ._version import __version__
 from ._workers import set_workers
 
 __all__ = [
+    "SmoothMaxStats",
     "__version__",
     "boltzmann",
     "conjugate",
@@ -21,5 +23,6 @@ __all__ = [
     "pmean",
     "pnorm",
     "set_workers",
+    "smoothmax_stats",
     "softmax",
 ]

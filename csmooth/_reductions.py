@@ -520,13 +520,8 @@ def reduce(
     If `out` has more axes than there are kept ones, so has the parameter, and each index of those gives a reduction.
     """
     if type(parameter) is not float and out.ndim > len(into.kept):
-        steps = [(*index, ...) for index in np.ndindex(out.shape[: out.ndim - len(into.kept)])]
-        parameters = np.asarray(parameter)
-        tasks = [
-            Task(kernel, _number_of(parameters[step]), out[step], None if sign is None else sign[step])
-            for step in steps
-        ]
-        reduce_together(tasks, into, initial)
+        steps = out.shape[: out.ndim - len(into.kept)]
+        reduce_together(_steps(kernel, steps, np.asarray(parameter), out, sign), into, initial)
         return
     if into.plain:
         _plain.reduce(kernel, into, parameter, initial, out, sign)
@@ -576,7 +571,16 @@ def reduce_together(tasks: list[Task], into: _arrays.Operands, initial: float | 
         into.workers,
     )
     for task in tasks:
-        _forget(task.parameter, task.out, task.sign)
+        if type(task.parameter) is not float or task.parameter != task.parameter:
+            _forget(task.parameter, task.out, task.sign)
+
+
+def _steps(
+    kernel: str, steps: tuple[int, ...], parameter: NDArray[Any], out: NDArray[Any], sign: NDArray[Any] | None
+) -> list[Task]:
+    """The reductions of a ladder of this shape."""
+    each = [(*index, ...) for index in np.ndindex(steps)]
+    return [Task(kernel, _number_of(parameter[k]), out[k], None if sign is None else sign[k]) for k in each]
 
 
 def _forget(parameter: float | NDArray[np.floating], out: NDArray[Any], sign: NDArray[Any] | None) -> None:

@@ -42,6 +42,7 @@ def calls_of(name: str, size: int) -> dict[str, Call]:
     integers = memory.view(np.int64).reshape(-1, 1024)
     mask = np.zeros(table.shape, bool)
     mask[:, ::3] = True
+    steps = np.linspace(1, 2, 9)[:, np.newaxis, np.newaxis]
     masked = np.ma.array(table, mask=mask, copy=False)
     unaligned = memory.view(np.uint8)[1 : 1 - 8].view(np.float64)[: (memory.size - 1) // 1024 * 1024].reshape(-1, 1024)
     shapes = [len(table), (len(table), 128), (size // 64, 1)]
@@ -91,6 +92,10 @@ def calls_of(name: str, size: int) -> dict[str, Call]:
         "masked a and b": lambda: function(masked, b=masked.T[::-1].T, axis=0),
         "alpha": lambda: function(table, axis=1, **{parameter: -3.0}),
         "alpha of each row": lambda: function(table, axis=1, **{parameter: table[:, :1]}),
+        "ladder": lambda: function(table, **{parameter: steps}),
+        "ladder, axis 0": lambda: function(table, axis=0, **{parameter: steps}),
+        "ladder, axis 1": lambda: function(single, axis=1, **{parameter: steps}),
+        "ladder, b": lambda: function(table[::2], b=table[0], axis=0, **{parameter: steps}),
         "out": lambda: discard(function(table, axis=1, out=short_out)),
         "out, many": lambda: discard(function(memory.reshape(len(table), 128, 8), axis=2, out=long_out)),
         "out and keepdims": lambda: discard(function(memory.reshape(-1, 8), axis=1, keepdims=True, out=column_out)),
@@ -155,8 +160,11 @@ def calls(size: int) -> dict[str, Call]:
     table = np.full(size // 8, 1.0).reshape(-1, 1024)
     mask = np.zeros(table.shape, bool)
     mask[:, ::3] = True
+    stats: dict[str, Call] = {
+        f"stats, axis {axis}": lambda axis=axis: csmooth.smoothmax_stats(table, axis=axis) for axis in (None, 0, 1)
+    }
     maps = {**calls_of_map(softmax, table, mask), **calls_of_map(log_softmax, table, mask)}
-    return reductions | maps | calls_of_duality(size)
+    return reductions | stats | maps | calls_of_duality(size)
 
 
 def discard(result: Any) -> None:

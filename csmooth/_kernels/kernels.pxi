@@ -12,6 +12,7 @@ include "powers.pxi"
 include "map.pxi"
 include "softmax.pxi"
 include "gradients.pxi"
+include "stats.pxi"
 include "helpers.pxi"
 include "share.pxi"
 include "together.pxi"
@@ -33,6 +34,10 @@ cdef const Reduction* reduction_named(str name) except NULL:
         return &PNORM
     if name == "pmean":
         return &PMEAN
+    if name == "maximum":
+        return &MAXIMUM
+    if name == "mean":
+        return &MEAN
     raise ValueError(name)
 
 
