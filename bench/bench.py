@@ -120,6 +120,16 @@ def mean_by_softmax(module: Any) -> Callable[..., Any]:
     return call
 
 
+def separate(csmooth: Any) -> Callable[..., Any]:
+    """What smoothmax_stats gives, by four calls."""
+
+    def call(a: Array, axis: Any = None) -> tuple[Any, ...]:
+        top, mean = csmooth.logsumexp(a, axis, alpha=math.inf), csmooth.logmeanexp(a, axis, alpha=0.0)
+        return top, csmooth.logsumexp(a, axis), csmooth.boltzmann(a, axis=axis), mean
+
+    return call
+
+
 def less_log_n(module: Any) -> Callable[..., Any]:
     """Log-mean-exp, by the logsumexp of a module."""
 
@@ -301,6 +311,7 @@ PEERS = {
         Peer("torch, new", "torch", allocating(of_torch("torch.log_softmax")), counts=False),
         Peer("JAX", "jax", allocating(of_jax("jax.nn.log_softmax"))),
     ],
+    "smoothmax_stats": [Peer("separate", "csmooth", of_numpy(("csmooth", separate)))],
     "grad.logsumexp": [  # csmooth's softmax is the gradient without the value
         Peer("softmax", "csmooth", of_numpy("csmooth.softmax"), counts=False, least=1 / 1.1),
         Peer("torch", "torch", allocating(of_torch(("torch", torch_gradient)))),
@@ -349,6 +360,8 @@ class Case(NamedTuple):
         return getattr(np.random.default_rng(0), self.numbers)(self.shape).astype(self.dtype)
 
 
+LADDER = [[0.5], [1.0], [2.0], [4.0]]  # sharpnesses of one call, beside that with the first alone
+
 CASES = [
     Case("logsumexp", "float64", (16_000_000,), limits=(1.15, 2)),
     Case("logsumexp", "float64", (100_000,), limits=(3.4, 2)),
@@ -385,6 +398,11 @@ CASES = [
     Case("softmax", "float32", (64, 50257), 1, limits=(2, 1.5)),
     Case("log_softmax", "float64", (4000, 4000), 1),
     Case("log_softmax", "float32", (64, 50257), 1),
+    Case("boltzmann", "float64", (16_000_000,), keywords={"alpha": 0.5}, limits=(math.inf, 0)),
+    Case("boltzmann", "float64", (16_000_000,), keywords={"alpha": LADDER}, limits=(math.inf, 0)),
+    Case("smoothmax_stats", "float64", (16_000_000,)),
+    Case("smoothmax_stats", "float64", (4000, 4000), 0),
+    Case("smoothmax_stats", "float32", (64, 50257), 1),
     Case("grad.logsumexp", "float64", (16_000_000,)),
 ]
 FIRST = [next(case for case in CASES if case.function == function) for function in PEERS]
@@ -490,7 +508,7 @@ def run(case: Case, peers: list[Peer], seconds: float, least: int) -> Result:
 
 
 def result(value: Any) -> Array:
-    """What is compared, of a pair of a value and its gradient the gradient."""
+    """What is compared: of a value and its gradient the gradient, of statistics the second."""
     return np.asarray(value[1] if isinstance(value, tuple) else value)
 
 

@@ -27,6 +27,7 @@ OPERATIONS: dict[str, tuple[int | None, int | None]] = {
     "logsumexp float64 *": (16, 23),
     "logsumexp float32 *": (15, 15),
     "boltzmann float64 1000000x8 axis 1": (41, None),  # terms alone
+    "boltzmann float64 16000000 alpha=*": (None, None),
     "boltzmann float64 * axis 0": (18, 25),
     "boltzmann float64 *": (17, 24),
     "boltzmann float32 *": (37, 51),  # in double precision
