@@ -568,3 +568,17 @@ def test_what_does_not_count_is_no_centre(level: str, large: float) -> None:
     exact = reference.boltzmann(a)
     assert units(boltzmann(a), exact) <= 0.5 + 2**-10  # of the rounding of the result, and little more
     assert same_bits(boltzmann(np.stack([a, a], 1), axis=0)[1], boltzmann(a))
+
+
+@pytest.mark.parametrize("length", [3, 257, 280])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_few_rows_after_a_block_that_was_done_again(length: int, weighted: bool) -> None:
+    # A block in which one element has most of the sum is added once more; what says so must not outlast it.
+    again = np.zeros((256, 40))
+    again[7] = np.arange(20, 60)
+    a = np.random.default_rng(1).standard_normal((length, 40))
+    b = np.ones(a.shape) if weighted else None
+    boltzmann(again, axis=0)
+    columns = boltzmann(a, axis=0, b=b)
+    same = [boltzmann(np.ascontiguousarray(column), b=None if b is None else b[:, 0]) for column in a.T]
+    assert same_bits(columns, np.array(same))

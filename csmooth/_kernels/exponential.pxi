@@ -931,6 +931,7 @@ cdef inline void exponential_tile(State* s, const Parameters* p, const Block* a,
             centre[j] = centre_of_moment(maximum, minimum, behind, &p[j])
             if not minded & CLOSE:
                 dominated[j] = least_sum(maximum, centre[j], behind, &p[j], a.rows)
+                refused[j] = vset(0.0)      # as few rows, and those with exact sums, refuse nothing
         shifted = shifted or vany(vless(vset(0.0), vabs(t.offset)))
         scaled = scaled or p[j].scaled
     add_any_tile(s, p, a, centre, dominated, refused, vectors, shifted, scaled, minded)
