@@ -1,15 +1,21 @@
 """Smooth maxima of NumPy arrays, at the speed of one pass over memory."""
 
-from . import grad, hvp
+from . import grad, hvp, stream
 from ._duality import conjugate, logsumexp_bounds
 from ._reductions import boltzmann, logmeanexp, logsumexp, mellowmax, pmean, pnorm
 from ._softmax import log_softmax, softmax
-from ._stats import SmoothMaxStats, smoothmax_stats
+from ._stats import SmoothMaxStatsResult, smoothmax_stats
 from ._version import __version__
 from ._workers import set_workers
+from .stream import Boltzmann, LogMeanExp, LogSumExp, PMean, PNorm
 
 __all__ = [
-    "SmoothMaxStats",
+    "Boltzmann",
+    "LogMeanExp",
+    "LogSumExp",
+    "PMean",
+    "PNorm",
+    "SmoothMaxStatsResult",
     "__version__",
     "boltzmann",
     "conjugate",
@@ -25,4 +31,5 @@ __all__ = [
     "set_workers",
     "smoothmax_stats",
     "softmax",
+    "stream",
 ]

@@ -20,6 +20,8 @@ class Kernels(Protocol):
     """What the module of each level offers; see _kernels/kernels.pxi."""
 
     vector_name: str
+    BLOCK_LENGTH: int  # elements of a block
+    Stream: Any  # what accumulators keep
 
     def reduce(
         self,

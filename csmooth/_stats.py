@@ -11,7 +11,7 @@ from . import _arrays, _reductions
 from ._reductions import Task
 
 
-class SmoothMaxStats(NamedTuple):
+class SmoothMaxStatsResult(NamedTuple):
     """What `smoothmax_stats` returns: scalars, or arrays of one shape.
 
     Examples
@@ -37,7 +37,7 @@ def smoothmax_stats(
     *,
     where: ArrayLike = True,
     workers: int | None = None,
-) -> SmoothMaxStats:
+) -> SmoothMaxStatsResult:
     r"""Maximum, log-sum-exp, Boltzmann operator and mean of one array, which is read from memory once.
 
     The first three have the bits of `logsumexp` with an infinite `alpha`, of `logsumexp` and of `boltzmann`. The mean
@@ -66,7 +66,7 @@ def smoothmax_stats(
 
     Returns
     -------
-    SmoothMaxStats
+    SmoothMaxStatsResult
         A named tuple: `max`, `logsumexp`, `boltzmann`, `mean`. Each is a scalar or an array of the shape of `a` without
         the reduced axes, and of the dtype that NumPy gives `a` and `b` together, where integers count as float64, and a
         Python number `b` not at all. NaN, and infinite elements, mean to each what they do to the function named above;
@@ -117,4 +117,4 @@ def smoothmax_stats(
     _reductions.reduce_together(tasks, into)
     for value in (expected, mean):
         empty = _reductions._blank(into, value)
-    return SmoothMaxStats(*(value.result(empty) for value in (top, total, expected, mean)))
+    return SmoothMaxStatsResult(*(value.result(empty) for value in (top, total, expected, mean)))

@@ -50,7 +50,7 @@ def separate(a: Any, alpha: Any = 1.0, **keywords: Any) -> tuple[Any, ...]:
 def check(a: Any, alpha: Any = 1.0, **keywords: Any) -> None:
     """Against separate calls; of means, one in very many inputs may differ, but none of those in this file."""
     stats = smoothmax_stats(a, alpha, **keywords)
-    assert isinstance(stats, csmooth.SmoothMaxStats)
+    assert isinstance(stats, csmooth.SmoothMaxStatsResult)
     for got, expected in zip(stats, separate(a, alpha, **keywords), strict=True):
         assert type(got) is type(expected)
         if got.dtype.char == "g":  # whose last bytes are any

@@ -158,6 +158,12 @@ cdef inline bint sums_singles(const Problem* p) noexcept nogil:
 cdef void arrange(Problem* p) noexcept nogil:
     """Sorts and merges dimensions, and chooses between rows and tiles."""
     sort_dimensions(&p.outer)
+    choose(p)
+
+
+cdef void choose(Problem* p) noexcept nogil:
+    """As arrange, with the outputs in their order."""
+    p.limit = INFINITY if p.operands[WEIGHTS].data != NULL else <double>(p.length + p.has_initial)
     merge_dimensions(p, &p.outer)
     merge_dimensions(p, &p.inner)
     p.by_rows = p.length > LANES if p.outputs == 1 else (

@@ -17,11 +17,13 @@ include "helpers.pxi"
 include "share.pxi"
 include "together.pxi"
 include "entry.pxi"
+include "stream.pxi"
 
 cdef extern from "_vector.h":
     const char* VECTOR_NAME
 
 vector_name = VECTOR_NAME.decode()
+BLOCK_LENGTH = BLOCK
 
 cdef const Reduction* reduction_named(str name) except NULL:
     if name == "logsumexp":

@@ -72,6 +72,7 @@ cdef struct Problem:
     Dimensions outer, inner     # OUT, SIGN, SLOPE and PARAMETER have outer strides alone
     Py_ssize_t outputs, length  # the products of the two shapes
     double parameter            # of all outputs, unless PARAMETER gives one for each
+    double limit                # elements that a result stands for; infinite with weights
     double initial
     bint has_initial
     bint weighted               # WEIGHTS are given, or needed to leave elements out

@@ -265,7 +265,7 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
             join_one(&slopes.sums[g], vload(z))
         store_slopes(p, slopes, first, count)
     if p.operands[OUT].data != NULL:
-        finish_panel(p, s, first, count)
+        finish_panel(p, s, first, count, True)
 
 
 cdef inline void spread_lane(double* to, const double* source, Py_ssize_t lane, size_t size) noexcept nogil:

@@ -102,13 +102,15 @@ cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py
 # Reductions of one output, of a panel of outputs, of all
 
 cdef void reduce_superblock(const Problem* p, Scratch* s, char* state, Py_ssize_t output, Py_ssize_t first,
-                            const void* parameters, bint direct, double ceiling, bint* scanned) noexcept nogil:
-    """Leaves the state of the superblock of one output that begins with element `first`, in every lane, in `state`.
+                            Py_ssize_t end, bint begins, const void* parameters, bint direct, double ceiling,
+                            bint* scanned) noexcept nogil:
+    """Adds elements from `first` to before `end` of one output, all of one superblock, to `state`, in every lane.
 
-    `scanned` says whether s.extremes hold those of its first block; then, whether those of the next superblock's.
+    `begins`: to nothing. `scanned` says whether s.extremes hold those of the first block; then, whether those of the
+    block at `end`, or of the next output.
     """
     cdef Block block
-    cdef Py_ssize_t element = first, end = min(first + SUPERBLOCK, p.length), count, next_output, next_element
+    cdef Py_ssize_t element = first, count, next_output, next_element
     while element < end:
         count = min(SUPERBLOCK if direct else BLOCK, end - element)
         block = row_block(p, s, output, element, count, direct, ceiling)
@@ -121,7 +123,7 @@ cdef void reduce_superblock(const Problem* p, Scratch* s, char* state, Py_ssize_
             scanned[0] = next_output < p.outputs and p.length - next_element >= BLOCK
             if scanned[0]:
                 block.ahead = <const double*>address(p, A, next_output, next_element)
-        p.reduction.row(state, parameters, &block, element == first, s.extremes)
+        p.reduction.row(state, parameters, &block, begins and element == first, s.extremes)
         element += count
 
 
@@ -133,7 +135,8 @@ cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void
     cdef char* state = total
     cdef Py_ssize_t element = 0
     while element < p.length:
-        reduce_superblock(p, s, state, output, element, parameters, direct, ceiling, scanned)
+        reduce_superblock(p, s, state, output, element, min(element + SUPERBLOCK, p.length), True, parameters, direct,
+                          ceiling, scanned)
         if state != total:
             r.merge(total, state, parameters)
         state = total + r.state_size
@@ -212,7 +215,7 @@ cdef inline char* parameters_of(const Problem* p, Scratch* s, Py_ssize_t output)
     cdef Py_ssize_t j
     for j in range(WIDTH):
         lanes[j] = s.parameter[output]
-    p.reduction.parameters(s.spare_parameters, lanes, limit(p))
+    p.reduction.parameters(s.spare_parameters, lanes, p.limit)
     return s.spare_parameters
 
 
@@ -233,11 +236,7 @@ cdef void set_parameters(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssi
         s.has_negative = s.has_negative or s.parameter[j] < 0
         s.has_infinite = s.has_infinite or s.parameter[j] in (INFINITY, -INFINITY)
     for g in range(groups):
-        p.reduction.parameters(s.parameters + g*p.reduction.parameters_size, &s.parameter[g * WIDTH], limit(p))
-
-
-cdef inline double limit(const Problem* p) noexcept nogil:
-    return INFINITY if p.operands[WEIGHTS].data != NULL else <double>(p.length + p.has_initial)
+        p.reduction.parameters(s.parameters + g*p.reduction.parameters_size, &s.parameter[g * WIDTH], p.limit)
 
 
 cdef inline bint takes_doubles(const Problem* p) noexcept nogil:
@@ -323,11 +322,11 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     if p.has_initial:
         for g in range(groups):
             add_initial(p, s, g, NAN)
-    finish_panel(p, s, first, count)
+    finish_panel(p, s, first, count, True)
 
 
-cdef void finish_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
-    """Stores the results of a panel of states."""
+cdef void finish_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count, bint has_all) noexcept nogil:
+    """Stores the results of a panel of states. `has_all`: the problem has all the elements that they stand for."""
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j, output
     cdef double values[LANES]
@@ -338,7 +337,7 @@ cdef void finish_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
         r.finish(s.states + g*r.state_size, s.parameters + g*r.parameters_size, min(VECTORS, groups - g),
                  values, signs, lost)
         store(p, output, min(LANES, first + count - output), values, signs)
-        if p.weighted:
+        if p.weighted and has_all:
             for j in range(min(LANES, first + count - output)):
                 if lost[j] == lost[j]:
                     reduce_again(p, s, first, output - first + j, lost[j])

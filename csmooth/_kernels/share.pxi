@@ -181,7 +181,7 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
             m.prepare(s.extra + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
         share(m, p, map_superblocks, 0, superblocks, size, workers, 0, NULL, s.extra)
     for k in range(p.together if p.operands[OUT].data != NULL else 0):
-        finish_panel(&p[k], &s[k], 0, p.outputs)
+        finish_panel(&p[k], &s[k], 0, p.outputs, True)
     return 0
 
 

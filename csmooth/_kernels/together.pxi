@@ -47,7 +47,7 @@ cdef void reduce_long(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_
         keep_total(&p[k], &s[k], 0)
         for g in range((count + WIDTH - 1) // WIDTH if p.has_initial else 0):
             add_initial(&p[k], &s[k], g, NAN)
-        finish_panel(&p[k], &s[k], output, count)
+        finish_panel(&p[k], &s[k], output, count, True)
 
 
 cdef void reduce_superblock_together(const Problem* p, Scratch* s, char** states, Py_ssize_t output, Py_ssize_t count,
@@ -61,7 +61,7 @@ cdef void reduce_superblock_together(const Problem* p, Scratch* s, char** states
     for k in range(p.together):
         direct[k] = takes_directly(&p[k]) and not s[k].has_negative
         if p.by_rows:
-            reduce_superblock(&p[k], &s[k], states[k], output, first, s[k].spare_parameters, direct[k], NAN,
+            reduce_superblock(&p[k], &s[k], states[k], output, first, end, True, s[k].spare_parameters, direct[k], NAN,
                               &scanned[k])
     while element < end and not p.by_rows:
         for k in range(p.together):

@@ -1,0 +1,519 @@
+"""Streams: states that go on from one chunk to the next, with the bits of one array that has all the elements.
+
+Elements wait until there is a block of them; blocks join the state of their superblock, and superblocks the total, as
+in reduce.pxi. So a stream keeps for each output two states and less than a block of elements. What other streams bring
+follows all of its own: it is merged into a third state.
+"""
+
+from math import prod
+
+import numpy as np
+
+from libc.stdlib cimport calloc
+
+
+cdef int go_on(const Problem* p, char* total, char* superblock, Py_ssize_t first, Py_ssize_t last, Py_ssize_t done,
+               bint close) except -1 nogil:
+    """Adds the elements from `first` to before `last` of each output to states that stand for `done` elements.
+
+    Those are whole blocks, and so are the new ones, unless they are the last: to `close` leaves all in `total`.
+    """
+    cdef const Reduction* r = p.reduction
+    cdef Scratch s
+    cdef char small[SMALL]
+    cdef char* memory = scratch(p, &s, small, 0)
+    cdef double* states[2]
+    cdef Py_ssize_t output, count, lane, j, k
+    cdef bint direct = takes_directly(p)
+    if memory == NULL:
+        raise MemoryError
+    for output in range(0, p.outputs, 256):
+        count = min(PANEL, p.outputs - output)
+        set_parameters(p, &s, output, count)
+        if not p.by_rows:
+            s.states = total + output // WIDTH * r.state_size
+            s.superblock_states = superblock + output // WIDTH * r.state_size
+            go_on_with_tiles(p, &s, output, count, first, last, done, direct and not s.has_negative, close)
+            continue
+        for j in range(count):
+            lane = (output + j) % WIDTH
+            states[0] = <double*>(total + (output + j) // WIDTH * r.state_size)
+            states[1] = <double*>(superblock + (output + j) // WIDTH * r.state_size)
+            for k in range(2):
+                spread_lane(<double*>(s.superblock_states + k*r.state_size), states[k], lane, r.state_size)
+            go_on_with_row(p, &s, output + j, first, last, done, parameters_of(p, &s, j),
+                           direct and not s.has_negative, close)
+            for k in range(2):
+                set_lane(states[k], lane, <double*>(s.superblock_states + k*r.state_size), r.state_size)
+    if memory != small:
+        free(memory)
+    return 0
+
+
+cdef void go_on_with_row(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
+                         Py_ssize_t done, const void* parameters, bint direct, bint close) noexcept nogil:
+    """With the states of one output, in every lane, in s.superblock_states."""
+    cdef char* total = s.superblock_states
+    cdef char* state = total + p.reduction.state_size
+    cdef Py_ssize_t end
+    cdef bint scanned = False
+    while first < last:
+        end = min(last, first + SUPERBLOCK - done % SUPERBLOCK)
+        reduce_superblock(p, s, total if done < SUPERBLOCK else state, output, first, end, done % SUPERBLOCK == 0,
+                          parameters, direct, NAN, &scanned)
+        done += end - first
+        first = end
+        if done > SUPERBLOCK and done % SUPERBLOCK == 0:
+            p.reduction.merge(total, state, parameters)
+    if close and done > SUPERBLOCK and done % SUPERBLOCK:
+        p.reduction.merge(total, state, parameters)
+
+
+cdef void go_on_with_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, Py_ssize_t first,
+                           Py_ssize_t last, Py_ssize_t done, bint direct, bint close) noexcept nogil:
+    """With the states of a panel in s.states, and those of its superblocks in s.superblock_states."""
+    cdef Py_ssize_t rows
+    while first < last:
+        rows = min(BLOCK, last - first)
+        reduce_block_of_tiles(p, s, s.states if done < SUPERBLOCK else s.superblock_states, output, count, first,
+                              direct, done % SUPERBLOCK == 0)
+        done += rows
+        first += rows
+        if done > SUPERBLOCK and done % SUPERBLOCK == 0:
+            merge_panel(p, s, s.superblock_states, count)
+    if close and done > SUPERBLOCK and done % SUPERBLOCK:
+        merge_panel(p, s, s.superblock_states, count)
+
+
+cdef int merge_states(const Problem* p, char* total, const char* other) except -1 nogil:
+    """Merges the states of all outputs."""
+    cdef const Reduction* r = p.reduction
+    cdef Scratch s
+    cdef char* memory = scratch(p, &s, NULL, 0)
+    cdef char* state
+    cdef Py_ssize_t output, count, j, g
+    if memory == NULL:
+        raise MemoryError
+    for output in range(0, p.outputs, 256):
+        count = min(PANEL, p.outputs - output)
+        set_parameters(p, &s, output, count)
+        if not (r.uniform and p.operands[PARAMETER].data != NULL):
+            s.states = total + output // WIDTH * r.state_size
+            merge_panel(p, &s, other + output // WIDTH * r.state_size, count)
+            continue
+        for j in range(count):
+            g = (output + j) // WIDTH
+            state = s.superblock_states + r.state_size
+            spread_lane(<double*>s.superblock_states, <double*>(total + g*r.state_size), j % WIDTH, r.state_size)
+            spread_lane(<double*>state, <double*>(other + g*r.state_size), j % WIDTH, r.state_size)
+            r.merge(s.superblock_states, state, parameters_of(p, &s, j))
+            set_lane(<double*>(total + g*r.state_size), j % WIDTH, <double*>s.superblock_states, r.state_size)
+    free(memory)
+    return 0
+
+
+cdef enum:
+    TOTAL, OPEN, NEXT_TOTAL, NEXT_OPEN, OTHERS, STATES      # OPEN: of the superblock at which a stream has arrived
+
+
+cdef class Stream:
+    """What an accumulator keeps. Each method is safe beside others of the same stream, in whichever threads they run;
+    one that fails leaves everything as it was."""
+    cdef readonly tuple shape           # of the outputs
+    cdef const Reduction* reduction
+    cdef double parameter
+    cdef cnp.ndarray parameters         # an array of this shape, or None
+    cdef Py_ssize_t outputs
+    cdef int type_number                # NumPy's, of results: elements are taken for such; -1: not known yet
+    cdef bint weighted                  # weights have been given
+    cdef Py_ssize_t own, held, others   # elements, of each output: not from other streams; waiting; from other streams
+    cdef double* rest                   # waiting, an element of each output, then the next
+    cdef double* rest_weights           # or NULL: all 1
+    cdef char* memory                   # of states, or NULL
+    cdef public object _blank           # which outputs had but absent elements, or None where none
+    cdef PyThread_type_lock lock
+
+    def __cinit__(self, *args, **keywords):
+        self.type_number = -1
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.rest)
+        free(self.rest_weights)
+        free(self.memory)
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    def _set_up(self, str name, tuple shape, parameter):
+        """The parameter: a float, or an array of doubles of this shape."""
+        self.reduction = reduction_named(name)
+        self.shape = shape
+        self.outputs = prod(shape)
+        if isinstance(parameter, float):
+            self.parameter = parameter
+        else:
+            self.parameters = parameter
+
+    cdef void hold(self) noexcept:
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            with nogil:
+                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+
+    cdef void let_go(self) noexcept:
+        PyThread_release_lock(self.lock)
+
+    # Problems
+
+    cdef void suit(self, Problem* p) noexcept:
+        """Chooses the way; elements are summed as those of one array would be."""
+        choose(p)
+        p.single = (self.reduction.sums_singles and self.type_number == cnp.NPY_FLOAT and not self.weighted
+                    and self.own + p.length > LANES)
+        if self.weighted:
+            p.weighted = True
+        p.limit = INFINITY if self.weighted else <double>(self.own + self.others + p.length)
+
+    cdef void set_rest(self, Problem* p, Py_ssize_t length):
+        """The elements that wait, as a problem."""
+        cdef Py_ssize_t size = sizeof(double)
+        begin(p, self.reduction)
+        p.outer.count = p.inner.count = 1
+        p.outer.shape[0] = p.outputs = self.outputs
+        p.inner.shape[0] = p.length = length
+        p.operands[A] = Operand(<char*>self.rest, FLOAT64, False)
+        p.outer.strides[A][0] = p.outer.strides[WEIGHTS][0] = p.outer.strides[PARAMETER][0] = size
+        p.inner.strides[A][0] = p.inner.strides[WEIGHTS][0] = size * self.outputs
+        set_parameter(p, self.parameter)
+        if self.parameters is not None:
+            p.operands[PARAMETER] = Operand(cnp.PyArray_BYTES(self.parameters), FLOAT64, False)
+            p.weighted = has_small_parameter(p)
+        if self.rest_weights != NULL:
+            p.operands[WEIGHTS] = Operand(<char*>self.rest_weights, FLOAT64, False)
+            p.weighted = True
+        self.suit(p)
+        p.single = p.single and self.own > LANES
+
+    # Elements
+
+    cdef int make_room(self, bint for_weights) except -1:
+        """Memory for what waits."""
+        cdef Py_ssize_t i, size = BLOCK * self.outputs
+        if self.rest == NULL:
+            self.rest = <double*>malloc(size * sizeof(double))
+        if for_weights and self.rest_weights == NULL:
+            self.rest_weights = <double*>malloc(size * sizeof(double))
+            for i in range(size if self.rest_weights != NULL else 0):
+                self.rest_weights[i] = 1
+        if self.rest == NULL or (for_weights and self.rest_weights == NULL):
+            raise MemoryError
+        return 0
+
+    cdef int make_states(self) except -1:
+        cdef size_t size = STATES * self.states_size()
+        if self.memory == NULL:
+            self.memory = <char*>calloc(ALIGNMENT + size, 1)
+            if self.memory == NULL:
+                raise MemoryError
+        return 0
+
+    cdef size_t states_size(self) noexcept:
+        return (self.outputs + WIDTH - 1) // WIDTH * self.reduction.state_size
+
+    cdef char* states(self, int which) noexcept:
+        cdef size_t to_line = ALIGNMENT - <Py_ssize_t>(<uintptr_t>self.memory % ALIGNMENT)
+        return self.memory + to_line + which*self.states_size()
+
+    cdef void copy_states(self, int to, int source) noexcept:
+        memcpy(self.states(to), self.states(source), self.states_size())
+
+    cdef void gather(self, const Problem* p, Py_ssize_t waiting, Py_ssize_t first, Py_ssize_t count) noexcept:
+        """Lets elements of a chunk wait, after `waiting` others."""
+        cdef Problem q = p[0]
+        cdef double* x = self.rest + waiting*self.outputs
+        cdef double* w = self.rest_weights + waiting*self.outputs
+        cdef Py_ssize_t i
+        pack(x, self.outputs, p, A, 0, self.outputs, first, count)
+        if self.rest_weights == NULL:
+            return
+        if p.operands[WEIGHTS].data != NULL:
+            pack(w, self.outputs, p, WEIGHTS, 0, self.outputs, first, count)
+        else:
+            for i in range(count * self.outputs):
+                w[i] = 1
+        q.weighted = True
+        if p.operands[WHERE].data != NULL:
+            leave_out(x, w, 0, self.outputs, &q, WHERE, False, 0, self.outputs, first, count)
+        if p.operands[MASK].data != NULL:
+            leave_out(x, w, 0, self.outputs, &q, MASK, True, 0, self.outputs, first, count)
+        if p.operands[WEIGHTS_MASK].data != NULL:
+            leave_out(x, w, 0, self.outputs, &q, WEIGHTS_MASK, True, 0, self.outputs, first, count)
+
+    cdef int add(self, const Problem* p) except -1:
+        """Adds a chunk."""
+        cdef Problem q
+        cdef Py_ssize_t lead, whole, left, done = self.own - self.held
+        cdef char* total
+        cdef char* superblock
+        cdef bint picks = (p.operands[WEIGHTS].data != NULL or p.operands[WHERE].data != NULL
+                           or p.operands[MASK].data != NULL or p.operands[WEIGHTS_MASK].data != NULL)
+        if p.length == 0 or self.outputs == 0:
+            self.own += p.length
+            return 0
+        lead = min(p.length, BLOCK - self.held) if self.held or p.length < BLOCK else 0
+        whole = (p.length - lead) // BLOCK * BLOCK
+        left = p.length - lead - whole
+        if lead or left:
+            self.make_room(picks)
+        self.gather(p, self.held, 0, lead)
+        if lead == p.length and self.held + lead < BLOCK:
+            self.held += lead
+            self.own += lead
+            return 0
+        self.make_states()
+        self.copy_states(NEXT_TOTAL, TOTAL)
+        self.copy_states(NEXT_OPEN, OPEN)
+        total = self.states(NEXT_TOTAL)
+        superblock = self.states(NEXT_OPEN)
+        if lead:
+            self.set_rest(&q, BLOCK)
+            q.single = p.single
+        with nogil:
+            if lead:
+                go_on(&q, total, superblock, 0, BLOCK, done, False)
+                done += BLOCK
+            if whole:
+                go_on(p, total, superblock, lead, lead + whole, done, False)
+        self.gather(p, 0, lead + whole, left)
+        self.copy_states(TOTAL, NEXT_TOTAL)
+        self.copy_states(OPEN, NEXT_OPEN)
+        self.held = left
+        self.own += p.length
+        return 0
+
+    def _add(self, int type_number, cnp.ndarray a, weights, where, mask, weights_mask):
+        """Adds a chunk whose last dimensions, after those of the outputs, are the stream's."""
+        cdef Problem p
+        cdef bint weighted
+        cdef int known
+        parameter = self.parameter
+        self.hold()
+        weighted = self.weighted
+        known = self.type_number
+        try:
+            self.type_number = type_number
+            self.weighted = weighted or weights is not None
+            if self.parameters is not None:
+                parameter = self.parameters
+            set_problem(&p, self.reduction, len(self.shape), a, weights, where, mask, weights_mask, parameter, None)
+            self.suit(&p)
+            self.add(&p)
+        except BaseException:
+            self.weighted = weighted
+            self.type_number = known
+            raise
+        finally:
+            self.let_go()
+
+    def _take(self, a):
+        """Adds an array of native floats of the stream's dtype, or a float, to a stream of numbers; else false."""
+        cdef Problem p
+        cdef cnp.ndarray chunk
+        if type(a) is not cnp.ndarray or self.shape != () or self.weighted or self._blank is not None:
+            return False
+        chunk = a
+        if cnp.PyArray_TYPE(chunk) != self.type_number or not cnp.PyArray_ISNOTSWAPPED(chunk):
+            return False
+        if self.type_number != cnp.NPY_DOUBLE and self.type_number != cnp.NPY_FLOAT:
+            return False
+        self.hold()
+        try:
+            begin(&p, self.reduction)
+            set_turned(&p, A, chunk, EVERY)
+            p.outputs = 1
+            p.length = product_of(&p.inner)
+            set_parameter(&p, self.parameter)
+            self.suit(&p)
+            self.add(&p)
+        finally:
+            self.let_go()
+        return True
+
+    def update_one(self, x):
+        """Adds one element, or an array of one for each output; returns the accumulator."""
+        if not (isinstance(x, float) and self.add_one(x)):
+            self.update(np.asarray(x)[np.newaxis])
+        return self
+
+    cdef bint add_one(self, double x) noexcept:
+        """Lets an element of a stream of doubles wait; false where there is more to do."""
+        if self.rest == NULL or self.type_number != cnp.NPY_DOUBLE or self.shape != () or self._blank is not None:
+            return False
+        self.hold()
+        if self.held + 1 >= BLOCK:
+            self.let_go()
+            return False
+        self.rest[self.held] = x
+        if self.rest_weights != NULL:
+            self.rest_weights[self.held] = 1
+        self.held += 1
+        self.own += 1
+        self.let_go()
+        return True
+
+    # Results
+
+    cdef bint close(self) except -1:
+        """Leaves the states of all elements at NEXT_TOTAL; false if there are none. The stream stays as it is."""
+        cdef Problem p
+        if self.own + self.others == 0 or self.outputs == 0:
+            return False
+        self.make_room(False)
+        self.make_states()
+        self.set_rest(&p, self.held)
+        if self.own:
+            self.copy_states(NEXT_TOTAL, TOTAL)
+            self.copy_states(NEXT_OPEN, OPEN)
+            go_on(&p, self.states(NEXT_TOTAL), self.states(NEXT_OPEN), 0, self.held, self.own - self.held, True)
+        if self.others and self.own:
+            merge_states(&p, self.states(NEXT_TOTAL), self.states(OTHERS))
+        elif self.others:
+            self.copy_states(NEXT_TOTAL, OTHERS)
+        return True
+
+    def _finish(self, cnp.ndarray out):
+        """Stores the results in a contiguous array of floats."""
+        cdef Problem p
+        cdef Scratch s
+        cdef char* memory
+        cdef Py_ssize_t output, count
+        self.hold()
+        try:
+            if not self.close():
+                raise ValueError("no elements")
+            self.set_rest(&p, self.held)
+            p.outer.strides[OUT][0] = cnp.PyArray_ITEMSIZE(out)
+            p.operands[OUT] = Operand(cnp.PyArray_BYTES(out), kind_of(out), False)
+            p.limit = INFINITY if self.weighted else <double>(self.own + self.others)
+            memory = scratch(&p, &s, NULL, 0)
+            if memory == NULL:
+                raise MemoryError
+            for output in range(0, self.outputs, 256):
+                count = min(PANEL, self.outputs - output)
+                set_parameters(&p, &s, output, count)
+                s.states = self.states(NEXT_TOTAL) + output // WIDTH * self.reduction.state_size
+                finish_panel(&p, &s, output, count, False)
+            free(memory)
+        finally:
+            self.let_go()
+
+    cdef cnp.ndarray lanes(self, int which):
+        """States as an array of doubles, a row for each output."""
+        cdef Py_ssize_t fields = self.reduction.state_size // (WIDTH * sizeof(double)), output, field
+        cdef cnp.npy_intp* shape = [self.outputs, fields]
+        cdef cnp.ndarray result = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, 0)
+        cdef double* to = <double*>cnp.PyArray_DATA(result)
+        cdef const double* source = <double*>self.states(which)
+        for output in range(self.outputs):
+            for field in range(fields):
+                to[output*fields + field] = source[(output // WIDTH * fields + field) * WIDTH + output % WIDTH]
+        return result
+
+    cdef int set_lanes(self, int which, const double[:, ::1] values) except -1:
+        cdef Py_ssize_t fields = self.reduction.state_size // (WIDTH * sizeof(double)), output, field
+        cdef double* to = <double*>self.states(which)
+        for output in range(self.outputs):
+            for field in range(fields):
+                to[(output // WIDTH * fields + field) * WIDTH + output % WIDTH] = values[output, field]
+        return 0
+
+    def _closed(self):
+        """The states of all elements, a row for each output, or None, and how many elements that are."""
+        self.hold()
+        try:
+            return (self.lanes(NEXT_TOTAL) if self.close() else None), self.own + self.others, self.weighted
+        finally:
+            self.let_go()
+
+    def _absorb(self, states, Py_ssize_t count, bint weighted, int type_number):
+        """Merges what another stream's _closed() gave."""
+        cdef Problem p
+        self.hold()
+        try:
+            if states is not None:
+                self.make_room(False)
+                self.make_states()
+                self.set_lanes(NEXT_TOTAL, states)
+                if self.others:
+                    self.copy_states(NEXT_OPEN, OTHERS)
+                    self.set_rest(&p, 0)
+                    merge_states(&p, self.states(NEXT_OPEN), self.states(NEXT_TOTAL))
+                    self.copy_states(OTHERS, NEXT_OPEN)
+                else:
+                    self.copy_states(OTHERS, NEXT_TOTAL)
+            self.others += count
+            self.weighted = self.weighted or weighted
+            self.type_number = type_number
+        finally:
+            self.let_go()
+
+    def _clear(self):
+        """Forgets all elements."""
+        self.hold()
+        free(self.rest_weights)
+        self.rest_weights = NULL
+        self.own = self.held = self.others = 0
+        self.weighted = False
+        self.type_number = -1
+        self._blank = None
+        self.let_go()
+
+    @property
+    def count(self):
+        """How many elements there were, for each output."""
+        return self.own + self.others
+
+    def _get(self):
+        """All that the stream knows of its elements."""
+        cdef cnp.npy_intp size
+        weights = None
+        self.hold()
+        try:
+            size = self.held * self.outputs
+            self.make_states()
+            self.make_room(False)
+            rest = cnp.PyArray_EMPTY(1, &size, cnp.NPY_DOUBLE, 0)
+            memcpy(cnp.PyArray_DATA(rest), self.rest, size * sizeof(double))
+            if self.rest_weights != NULL:
+                weights = cnp.PyArray_EMPTY(1, &size, cnp.NPY_DOUBLE, 0)
+                memcpy(cnp.PyArray_DATA(weights), self.rest_weights, size * sizeof(double))
+            return (self.own, self.others, self.weighted, rest, weights, self.lanes(TOTAL), self.lanes(OPEN),
+                    self.lanes(OTHERS))
+        finally:
+            self.let_go()
+
+    def _set(self, Py_ssize_t own, Py_ssize_t others, bint weighted, const double[::1] rest, const double[::1] weights,
+             total, opened, merged, int type_number):
+        """Takes what _get gave, of a stream as this one, instead of what is there."""
+        self.hold()
+        try:
+            self.make_states()
+            self.make_room(weights is not None)
+            if weights is None:
+                free(self.rest_weights)
+                self.rest_weights = NULL
+            self.set_lanes(TOTAL, total)
+            self.set_lanes(OPEN, opened)
+            self.set_lanes(OTHERS, merged)
+            self.held = own % BLOCK
+            if self.held and self.outputs:
+                memcpy(self.rest, &rest[0], self.held * self.outputs * sizeof(double))
+                if weights is not None:
+                    memcpy(self.rest_weights, &weights[0], self.held * self.outputs * sizeof(double))
+            self.own = own
+            self.others = others
+            self.weighted = weighted
+            self.type_number = type_number
+        finally:
+            self.let_go()

@@ -1,0 +1,382 @@
+r"""Accumulators: smooth maxima of data that come in chunks, from files or from several workers.
+
+An accumulator of numbers (``shape=()``) gives what the function of the same name gives for one array of all elements,
+with the same bits, however they were cut into chunks. One of another shape does so along an axis, for each of its
+outputs. What is merged into it counts as coming after its own elements; the result is then within 1 ulp times max(1,
+condition number) more. Accumulators can be copied, compared, pickled and sent as bytes; several threads may use one.
+
+Weights that cancel cannot be looked at again, as functions do with arrays: then what lies beneath them is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from math import prod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import _arrays, _reductions
+from ._dispatch import kernels
+
+_HEAD = struct.Struct("<8sIQ")  # magic, version, length of the description
+_MAGIC = b"csmooth\0"
+_VERSION = 1
+_TAIL = struct.Struct("<I")  # checksum of all before it
+
+
+class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
+    """What all accumulators have in common."""
+
+    _function: ClassVar[str]  # the reduction
+    _parameter: ClassVar[str]  # and the name of its parameter
+    _zero: ClassVar[bool] = True  # whether that may be 0
+    _mean: ClassVar[bool] = True  # whether nothing has no result
+    _blank: NDArray[np.bool_] | None
+
+    def _begin(self, parameter: ArrayLike, shape: int | tuple[int, ...], dtype: DTypeLike | None) -> None:
+        name = type(self).__name__
+        array = _arrays.number(name, self._parameter, parameter)
+        if array.dtype.kind not in "biu" and not _arrays.is_float(array.dtype):
+            raise TypeError(f"{name}: {self._parameter} has dtype {array.dtype}; it must be real")
+        array = array.astype(np.float64)
+        if not self._zero and (array == 0).any():
+            raise ValueError(f"{name}: {self._parameter} must not be 0")
+        outputs = (shape,) if isinstance(shape, int) else tuple(shape)
+        try:
+            spread = np.broadcast_to(array, outputs)
+        except ValueError:
+            raise ValueError(
+                f"{name}: {self._parameter} of shape {array.shape} does not broadcast to shape {shape}"
+            ) from None
+        self.parameter: float | NDArray[np.float64] = float(array) if array.ndim == 0 else spread.copy()
+        self.wanted = None if dtype is None else self._checked(np.dtype(dtype))
+        self.dtype = self.wanted
+        self._set_up(self._function, outputs, self.parameter)
+
+    def _checked(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """A dtype that results can have."""
+        name = type(self).__name__
+        dtype = _arrays.result_dtype(name, "chunk", dtype)
+        if dtype.char in "gFDG":
+            raise TypeError(f"{name}: streams of {dtype} are not supported")
+        return dtype
+
+    def _dtype_with(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """The dtype of results once there are elements of this one, too."""
+        dtype = self._checked(dtype)
+        if self.dtype is None:
+            return dtype
+        if not np.can_cast(dtype, self.dtype, "safe"):
+            raise TypeError(
+                f"{type(self).__name__}: a chunk of {dtype} in a stream of {self.dtype}; give the stream dtype={dtype}"
+            )
+        return self.dtype
+
+    def update(self, chunk: ArrayLike, axis: int = 0, b: ArrayLike | None = None, where: ArrayLike = True) -> Self:
+        """Adds the elements of a chunk.
+
+        Parameters
+        ----------
+        chunk : array_like
+            For an accumulator of numbers of any shape: all of its elements, in C order. Else of its shape with one
+            more axis, along which come the elements of each output. Any number of them, also 0.
+        axis : int, optional
+            That axis.
+        b, where : array_like, optional
+            Weights, and which elements count, as in the function of the same name.
+
+        Returns
+        -------
+        The accumulator.
+
+        Raises
+        ------
+        TypeError
+            For a dtype that cannot be cast safely to that of earlier elements.
+        ValueError, numpy.exceptions.AxisError
+            For a chunk of another shape. Whatever is raised, the accumulator stays as it was.
+        """
+        if b is None and where is True and self._take(chunk):
+            return self
+        name = type(self).__name__
+        into = _arrays.operands(name, chunk, axis if self.shape else None, b, where)
+        if into.result_shape(False) != self.shape:
+            raise ValueError(
+                f"{name}: a chunk of shape {into.shape}, without axis {axis}, is not of shape {self.shape}"
+            )
+        dtype = self._dtype_with(into.dtype)
+        if not into.a.size:
+            return self
+        absent = (into.weights, into.where, into.mask, into.weights_mask)
+        blank = None
+        if self._mean and any(x is not None for x in absent) and not (self.count and self._blank is None):
+            blank = _reductions.nothing_left(into)
+            blank = (blank if self._blank is None else blank & self._blank) if blank.any() else None
+        self._add(dtype.num, into.a, *absent)
+        self.dtype = dtype
+        self._blank = blank
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Adds the elements of another accumulator of the same class, parameter and shape, after all of one's own."""
+        name = type(self).__name__
+        if type(other) is not type(self):
+            raise TypeError(f"{name}: cannot merge with {type(other).__name__}")
+        if other.shape != self.shape or not np.array_equal(other.parameter, self.parameter, equal_nan=True):
+            raise ValueError(f"{name}: cannot merge with another {self._parameter} or shape")
+        if other.dtype is None or not other.count:
+            return self
+        dtype = self._dtype_with(other.dtype)
+        if not self.count:
+            self._restore(other._get(), dtype, other._blank)
+            return self
+        blank = None if self._blank is None or other._blank is None else self._blank & other._blank
+        states, count, weighted = other._closed()
+        self._absorb(states, count, weighted, dtype.num)
+        self.dtype = dtype
+        self._blank = blank
+        return self
+
+    def __add__(self, other: Self) -> Self:
+        return self.copy().merge(other) if type(other) is type(self) else NotImplemented
+
+    def __iadd__(self, other: Self) -> Self:
+        return self.merge(other) if type(other) is type(self) else NotImplemented
+
+    def result(self) -> Any:
+        """What the function gives for all elements so far: a scalar, or an array of the accumulator's shape."""
+        dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
+        own, others, weighted, rest, weights, *_ = self._get()
+        if own < kernels.BLOCK_LENGTH and not others:
+            chunk = rest.reshape(-1, *self.shape).astype(dtype)
+            keywords: dict[str, Any] = {"axis": 0, self._parameter: self.parameter}
+            if weighted:
+                keywords["b"] = weights.reshape(chunk.shape).astype(dtype)
+            elif weights is not None:
+                keywords["where"] = weights.reshape(chunk.shape) != 0
+            if np.ndim(self.parameter):
+                keywords[self._parameter] = np.asarray(self.parameter)[np.newaxis]
+            return getattr(_reductions, self._function)(chunk, **keywords)
+        out = np.empty(self.shape, dtype)
+        self._finish(out)
+        if self._blank is not None:
+            out[self._blank] = np.nan
+        out[np.isnan(self.parameter)] = np.nan
+        return out[()]
+
+    @property
+    def max(self) -> Any:
+        """The largest element so far; for a negative parameter, of which results tend to the minimum, the smallest.
+
+        Of norms, the largest or smallest absolute value. -inf (or inf) if there was none.
+        """
+        states, _, _ = self._closed()
+        top = np.full(self.shape, -np.inf) if states is None else states[:, 0].reshape(self.shape)
+        sign = np.where(np.asarray(self.parameter) < 0, -1.0, 1.0)
+        dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
+        return (top * sign).astype(dtype)[()]
+
+    def copy(self) -> Self:
+        """Another accumulator of the same elements."""
+        new = type(self)(self.parameter, shape=self.shape, dtype=self.wanted)
+        if self.dtype is not None and self.count:
+            new._restore(self._get(), self.dtype, self._blank)
+        return new
+
+    def _restore(self, content: tuple[Any, ...], dtype: np.dtype[Any], blank: Any) -> None:
+        self._set(*content, dtype.num)
+        self.dtype = dtype
+        self._blank = blank
+
+    def reset(self) -> Self:
+        """Forgets all elements."""
+        self._clear()
+        self.dtype = self.wanted
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the class, the parameter and all that is kept of the elements are the same."""
+        return type(other) is type(self) and other.to_bytes() == self.to_bytes()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        text = f"{type(self).__name__}({self._parameter}={self.parameter!r}"
+        text += f", shape={self.shape}" if self.shape else ""
+        text += f", count={self.count}"
+        return text + (f", result={self.result()})" if self.count and not self.shape else ")")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_bytes, (self.to_bytes(),)
+
+    def to_bytes(self) -> bytes:
+        """The accumulator as bytes, which any machine and every later version can read; with a checksum."""
+        own, others, weighted, rest, weights, *states = self._get()
+        arrays = [rest, *([] if weights is None else [weights]), *states]
+        description = {
+            "class": type(self).__name__,
+            "parameter": np.asarray(self.parameter).tolist(),
+            "shape": self.shape,
+            "wanted": None if self.wanted is None else self.wanted.name,
+            "dtype": None if self.dtype is None else self.dtype.name,
+            "own": own,
+            "others": others,
+            "weighted": weighted,
+            "weights": weights is not None,
+            "blank": None if self._blank is None else np.asarray(self._blank).tolist(),
+        }
+        text = json.dumps(description).encode()
+        data = _HEAD.pack(_MAGIC, _VERSION, len(text)) + text
+        data += b"".join(array.astype("<f8").tobytes() for array in arrays)
+        return data + _TAIL.pack(zlib.crc32(data))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The accumulator that gave these bytes.
+
+        Raises
+        ------
+        ValueError
+            For bytes that are damaged, cut short, of a later version or of another class.
+        """
+        name = cls.__name__
+        if len(data) < _HEAD.size + _TAIL.size or not data.startswith(_MAGIC):
+            raise ValueError(f"{name}: these bytes are not those of an accumulator, or cut short")
+        _, version, length = _HEAD.unpack_from(data)
+        if version != _VERSION:
+            raise ValueError(f"{name}: these bytes are of version {version}, not {_VERSION}")
+        if zlib.crc32(data[: -_TAIL.size]) != _TAIL.unpack(data[-_TAIL.size :])[0]:
+            raise ValueError(f"{name}: these bytes are damaged or cut short")
+        text = json.loads(data[_HEAD.size : _HEAD.size + length])
+        if text["class"] != name:
+            raise ValueError(f"{name}: these bytes are those of {text['class']}")
+        new: Self = cls(text["parameter"], shape=tuple(text["shape"]), dtype=text["wanted"])
+        if not text["own"] + text["others"]:
+            return new
+        numbers = np.frombuffer(data[_HEAD.size + length : -_TAIL.size], "<f8").astype(np.float64)
+        waiting = text["own"] % kernels.BLOCK_LENGTH * prod(new.shape)
+        rest, numbers = numbers[:waiting], numbers[waiting:]
+        weights = None
+        if text["weights"]:
+            weights, numbers = numbers[:waiting], numbers[waiting:]
+        states = [*numbers.reshape(3, prod(new.shape), -1)]
+        blank = None if text["blank"] is None else np.array(text["blank"])
+        content = (text["own"], text["others"], text["weighted"], rest, weights, *states)
+        new._restore(content, np.dtype(text["dtype"]), blank)
+        return new
+
+
+class LogSumExp(_Accumulator):
+    """Accumulates `csmooth.logsumexp`.
+
+    Parameters
+    ----------
+    alpha : float or array_like, optional
+        Sharpness, not 0; or one for each output, which broadcasts to `shape`.
+    shape : int or tuple of int, optional
+        Of the results: () for a scalar.
+    dtype : dtype, optional
+        Of the results; by default that of the function for the first chunk. Elements must be safe to cast to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from csmooth import LogSumExp, logsumexp
+    >>> stream = LogSumExp(alpha=2.0)
+    >>> for chunk in np.split(np.arange(100.0), [1, 50]):
+    ...     stream = stream.update(chunk)
+    >>> stream
+    LogSumExp(alpha=2.0, count=100, result=99.07270672893443)
+    >>> stream.result() == logsumexp(np.arange(100.0), alpha=2.0)
+    np.True_
+    """
+
+    _function, _parameter, _zero, _mean = "logsumexp", "alpha", False, False
+
+    def __init__(
+        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
+    ) -> None:
+        """Without elements."""
+        self._begin(alpha, shape, dtype)
+
+
+class LogMeanExp(_Accumulator):
+    """Accumulates `csmooth.logmeanexp`; see `LogSumExp`.
+
+    Examples
+    --------
+    >>> from csmooth import LogMeanExp, logmeanexp
+    >>> stream = LogMeanExp(-1.0).update([1.0, 2.0]).update_one(4.0)
+    >>> stream.result() == logmeanexp([1.0, 2.0, 4.0], alpha=-1.0)
+    np.True_
+    """
+
+    _function, _parameter = "logmeanexp", "alpha"
+
+    def __init__(
+        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
+    ) -> None:
+        """Without elements."""
+        self._begin(alpha, shape, dtype)
+
+
+class Boltzmann(_Accumulator):
+    """Accumulates `csmooth.boltzmann`; see `LogSumExp`.
+
+    Examples
+    --------
+    >>> from csmooth import Boltzmann, boltzmann
+    >>> stream = Boltzmann(3.0).update([1.0, 2.0]).update_one(4.0)
+    >>> stream.result() == boltzmann([1.0, 2.0, 4.0], alpha=3.0)
+    np.True_
+    """
+
+    _function, _parameter = "boltzmann", "alpha"
+
+    def __init__(
+        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
+    ) -> None:
+        """Without elements."""
+        self._begin(alpha, shape, dtype)
+
+
+class PNorm(_Accumulator):
+    """Accumulates `csmooth.pnorm`; see `LogSumExp`.
+
+    Examples
+    --------
+    >>> from csmooth import PNorm, pnorm
+    >>> stream = PNorm(3.0).update([1.0, 2.0]).update_one(4.0)
+    >>> stream.result() == pnorm([1.0, 2.0, 4.0], p=3.0)
+    np.True_
+    """
+
+    _function, _parameter, _mean = "pnorm", "p", False
+
+    def __init__(
+        self, p: ArrayLike = 2.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
+    ) -> None:
+        """Without elements."""
+        self._begin(p, shape, dtype)
+
+
+class PMean(_Accumulator):
+    """Accumulates `csmooth.pmean`; see `LogSumExp`.
+
+    Examples
+    --------
+    >>> from csmooth import PMean, pmean
+    >>> stream = PMean(-1.0).update([1.0, 2.0]).update_one(4.0)
+    >>> stream.result() == pmean([1.0, 2.0, 4.0], p=-1.0)
+    np.True_
+    """
+
+    _function, _parameter = "pmean", "p"
+
+    def __init__(self, p: ArrayLike, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None) -> None:
+        """Without elements."""
+        self._begin(p, shape, dtype)

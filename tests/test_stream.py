@@ -1,0 +1,276 @@
+"""Accumulators: the bits of one array for any chunking, merging within a unit, and what is kept of a stream."""
+
+import copy
+import functools
+import operator
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+import csmooth
+from csmooth import Boltzmann, LogMeanExp, LogSumExp, PMean, PNorm
+
+CLASSES = {
+    "logsumexp": LogSumExp,
+    "logmeanexp": LogMeanExp,
+    "boltzmann": Boltzmann,
+    "pnorm": PNorm,
+    "pmean": PMean,
+}
+EXPONENTIAL = ("logsumexp", "logmeanexp", "boltzmann")
+PARAMETERS = dict.fromkeys(EXPONENTIAL, (1.0, -0.7, np.inf, -np.inf, 1e-300))
+PARAMETERS |= dict.fromkeys(("pnorm", "pmean"), (2.0, 3.5, 0.5, -1.0, 0.0, np.inf))
+CASES = [(name, parameter) for name, parameters in PARAMETERS.items() for parameter in parameters]
+LENGTHS = (1, 32, 33, 255, 256, 257, 1000, 16384, 16385, 40000)  # at the ends of lanes, blocks and superblocks
+
+
+def elements(name, length, random):
+    """Of either sign, unless a power mean is to be taken."""
+    a = random.standard_normal(length) * 3
+    return np.abs(a) if name == "pmean" else a
+
+
+def one_shot(name, parameter, a, **keywords):
+    """What the function gives for one array."""
+    keyword = "alpha" if name in EXPONENTIAL else "p"
+    return getattr(csmooth, name)(a, **{keyword: parameter}, **keywords)
+
+
+def pieces(length, random):
+    """Slices of a random chunking."""
+    cuts = np.sort(random.integers(0, length + 1, random.integers(0, 12)))
+    return [slice(i, j) for i, j in zip([0, *cuts], [*cuts, length], strict=True)]
+
+
+def same(x, y):
+    """Whether type and bits are alike."""
+    return type(x) is type(y) and np.array_equal(x, y, equal_nan=True)
+
+
+@pytest.mark.parametrize("options", ["plain", "where", "b", "masked"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32])
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+def test_any_chunking_has_the_bits_of_one_array(name, parameter, dtype, options):
+    random = np.random.default_rng(1)
+    for length in LENGTHS:
+        a = elements(name, length, random).astype(dtype)
+        keywords = {}
+        if options == "where":
+            keywords["where"] = random.random(length) < 0.7
+        elif options == "b":
+            keywords["b"] = random.random(length).astype(float if dtype is np.int32 else dtype)
+        elif options == "masked":
+            a = np.ma.MaskedArray(a, random.random(length) < 0.3)
+        stream = CLASSES[name](parameter)
+        for piece in pieces(length, random):
+            stream.update(a[piece], **{key: x[piece] for key, x in keywords.items()})
+        expected = one_shot(name, parameter, a, **keywords)
+        if expected is np.ma.masked:  # what has no result otherwise
+            expected = stream.result().dtype.type({"logsumexp": -np.inf, "pnorm": 0}.get(name, np.nan))
+            expected = -expected if parameter < 0 else expected
+        assert same(stream.result(), expected), length
+        assert stream.count == length
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_thousands_of_chunkings_have_the_same_bits(name):
+    random = np.random.default_rng(2)
+    for _ in range(100):
+        length = int(random.integers(1, 3000))
+        a = elements(name, length, random)
+        expected = one_shot(name, 1.5, a)
+        for _ in range(20):
+            stream = CLASSES[name](1.5)
+            for piece in pieces(length, random):
+                stream.update(a[piece])
+            assert same(stream.result(), expected)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_element_by_element(name):
+    a = elements(name, 600, np.random.default_rng(3))
+    stream = CLASSES[name](1.5)
+    for i, x in enumerate(a.tolist()):
+        stream.update_one(x)
+        if i in (0, 1, 31, 32, 254, 255, 256, 599):
+            assert same(stream.result(), one_shot(name, 1.5, a[: i + 1]))
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns", "apart", "three axes"])
+@pytest.mark.parametrize("parameter", [1.5, "one for each"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_rows_have_the_bits_of_one_array(name, parameter, layout):
+    random = np.random.default_rng(4)
+    shape = {"three axes": (3, 5)}.get(layout, (300,))
+    a = elements(name, (700, *shape), random)
+    axis = 0
+    if layout == "columns":
+        a, axis = np.asfortranarray(a), 0
+    elif layout == "apart":
+        a, axis = a.T[:, ::-1], 1
+    elif layout == "three axes":
+        a, axis = a.transpose(2, 0, 1), 1
+        shape = (5, 3)
+    value = 1.5 if parameter == 1.5 else random.random(shape) + 1
+    stream = CLASSES[name](value, shape=shape)
+    for piece in pieces(a.shape[axis], random):
+        stream.update(
+            np.take(a, range(*piece.indices(a.shape[axis])), axis)
+            if layout == "rows"
+            else a[(slice(None),) * axis + (piece,)],
+            axis=axis,
+        )
+    whole = value if parameter == 1.5 else np.expand_dims(value, axis)
+    assert same(stream.result(), one_shot(name, whole, a, axis=axis))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+def test_merging_is_within_a_unit(name, parameter, dtype):
+    random = np.random.default_rng(5)
+    for length in (2, 40, 700, 40000):
+        a = elements(name, length, random).astype(dtype)
+        parts = [CLASSES[name](parameter).update(part) for part in np.array_split(a, 3)]
+        whole = one_shot(name, parameter, a)
+        total = functools.reduce(operator.add, parts, CLASSES[name](parameter))
+        # Sums of two doubles are merged, so that a result is rounded but once more than the whole, whose own error
+        # is at most 1 (2 for moments); near 0 its condition number counts, at most 1 / abs(whole) here.
+        units = np.spacing(np.abs(whole)) * max(1, 3 / abs(float(whole)) if whole else 1)
+        if np.isfinite(whole):
+            assert abs(total.result() - whole) <= 2 * units
+        else:
+            assert same(total.result(), whole)
+        assert total.count == length
+
+
+def test_merging_with_nothing_changes_no_bit():
+    a = np.random.default_rng(6).standard_normal(1000)
+    stream = LogSumExp().update(a)
+    before = stream.to_bytes()
+    stream += LogSumExp()
+    assert stream.to_bytes() == before
+    assert (LogSumExp() + stream) == stream
+
+
+def test_a_stream_goes_on_after_merging():
+    a = np.random.default_rng(7).standard_normal(5000)
+    left, right = LogSumExp().update(a[:1000]), LogSumExp().update(a[3000:])
+    left.merge(right).update(a[1000:3000])
+    assert left.count == 5000
+    assert left.result() == pytest.approx(csmooth.logsumexp(a), rel=4e-16)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("length", [0, 1, 255, 256, 40000])
+def test_copies_pickles_and_bytes_go_on_alike(name, length):
+    a = elements(name, length + 500, np.random.default_rng(8))
+    stream = CLASSES[name](1.5).update(a[:length])
+    others = [stream.copy(), copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))]
+    others.append(type(stream).from_bytes(stream.to_bytes()))
+    for other in others:
+        assert other == stream
+        assert same(other.update(a[length:]).result(), one_shot(name, 1.5, a))
+    assert stream.count == length
+
+
+def test_weights_and_masks_survive_as_bytes():
+    random = np.random.default_rng(9)
+    a, b = random.standard_normal((2, 700))
+    stream = Boltzmann(2.0).update(a[:300], b=b[:300])
+    other = Boltzmann.from_bytes(stream.to_bytes()).update(a[300:], b=b[300:])
+    assert same(other.result(), csmooth.boltzmann(a, 2.0, b=b))
+
+
+def test_bytes_cut_short_or_damaged_are_refused():
+    data = LogSumExp(2.0).update(np.arange(300.0)).to_bytes()
+    for length in range(len(data)):
+        with pytest.raises(ValueError, match="LogSumExp: these bytes"):
+            LogSumExp.from_bytes(data[:length])
+    for i in range(0, len(data), 7):
+        with pytest.raises(ValueError, match="LogSumExp: these bytes"):
+            LogSumExp.from_bytes(data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :])
+    with pytest.raises(ValueError, match="Boltzmann: these bytes are those of LogSumExp"):
+        Boltzmann.from_bytes(data)
+
+
+def test_nothing():
+    assert LogSumExp().result() == -np.inf
+    assert PNorm().result() == 0
+    for stream in (Boltzmann(), LogMeanExp(), PMean(2.0)):
+        with pytest.raises(ValueError, match="no elements"):
+            stream.result()
+        assert np.isnan(stream.update(np.ones(1000), where=False).result())
+        assert stream.update(np.ones(1000)).result() == 1
+
+
+def test_outputs_without_elements_are_nan():
+    stream = Boltzmann(shape=2).update(np.ones((600, 2)), where=np.array([True, False]))
+    assert same(stream.result(), np.array([1, np.nan]))
+    assert same(Boltzmann.from_bytes(stream.to_bytes()).result(), np.array([1, np.nan]))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: LogSumExp(0.0), ValueError, "alpha must not be 0"),
+        (lambda: LogSumExp("x"), TypeError, "alpha has dtype"),
+        (lambda: LogSumExp(np.ones(3), shape=2), ValueError, "does not broadcast to shape"),
+        (lambda: LogSumExp(dtype=np.longdouble), TypeError, "not supported"),
+        (lambda: LogSumExp().update(np.ones(3, complex)), TypeError, "complex128"),
+        (lambda: LogSumExp().update(np.array(["x"])), TypeError, "chunk has dtype|a has dtype"),
+        (lambda: LogSumExp(shape=3).update(np.ones((5, 4))), ValueError, "a chunk of shape"),
+        (lambda: LogSumExp(shape=3).update(np.ones((5, 3)), axis=2), np.exceptions.AxisError, "axis 2"),
+        (lambda: LogSumExp() + Boltzmann(), TypeError, "unsupported operand"),
+        (lambda: LogSumExp().merge(Boltzmann()), TypeError, "cannot merge with Boltzmann"),
+        (lambda: LogSumExp().merge(LogSumExp(2.0)), ValueError, "another alpha or shape"),
+    ],
+)
+def test_bad_input(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_a_failed_update_changes_nothing():
+    stream = LogSumExp().update(np.ones(300, np.float32))
+    before = stream.to_bytes()
+    with pytest.raises(TypeError, match="a chunk of float64 in a stream of float32"):
+        stream.update(np.ones(3))
+    with pytest.raises(ValueError, match="does not broadcast"):
+        stream.update(np.ones(3, np.float32), b=np.ones(2, np.float32))
+    assert stream.to_bytes() == before
+
+
+def test_a_dtype_that_is_wide_enough_takes_all():
+    a = np.random.default_rng(10).standard_normal(1000)
+    stream = LogSumExp(dtype=np.float64).update(a[:500].astype(np.float32)).update(a[500:])
+    assert same(stream.result(), csmooth.logsumexp(np.concatenate([a[:500].astype(np.float32), a[500:]])))
+
+
+def test_maximum_count_reset_and_repr():
+    stream = LogSumExp().update([3, 1])
+    assert (stream.max, stream.count) == (3, 2)
+    assert repr(stream) == f"LogSumExp(alpha=1.0, count=2, result={csmooth.logsumexp([3, 1])})"
+    assert LogSumExp(-1.0).update([3, 1]).max == 1
+    assert PNorm(-1.0).update([-3.0, 1.5]).max == 1.5
+    assert stream.reset() == LogSumExp()
+    assert stream.max == -np.inf
+
+
+def test_several_threads_lose_nothing():
+    stream = LogSumExp()
+    chunk = np.zeros(1000)
+
+    def work():
+        for _ in range(200):
+            stream.update(chunk)
+            stream.update_one(0.0)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stream.count == 4 * 200 * 1001
+    assert stream.result() == csmooth.logsumexp(np.zeros(stream.count))
