@@ -152,7 +152,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
         own, others, weighted, rest, weights, *_ = self._get()
         if own < kernels.BLOCK_LENGTH and not others:
-            chunk = rest.reshape(-1, *self.shape).astype(dtype)
+            chunk = rest.reshape(own, *self.shape).astype(dtype)
             keywords: dict[str, Any] = {"axis": 0, self._parameter: self.parameter}
             if weighted:
                 keywords["b"] = weights.reshape(chunk.shape).astype(dtype)

@@ -205,6 +205,13 @@ def test_nothing():
         assert stream.update(np.ones(1000)).result() == 1
 
 
+def test_no_outputs():
+    for shape in ((0,), (2, 0)):
+        stream = LogSumExp(shape=shape).update(np.zeros((3, *shape)))
+        assert stream.result().shape == shape
+        assert LogSumExp.from_bytes(stream.to_bytes()).result().shape == shape
+
+
 def test_outputs_without_elements_are_nan():
     stream = Boltzmann(shape=2).update(np.ones((600, 2)), where=np.array([True, False]))
     assert same(stream.result(), np.array([1, np.nan]))
