@@ -66,7 +66,9 @@ class BuildExt(build_ext):
 
 
 kernels = Path("csmooth/_kernels")
-extensions = [Extension("csmooth._cpu", ["csmooth/_cpu.pyx"], depends=["csmooth/_cpu.h"])]
+extensions = [
+    Extension(f"csmooth.{name}", [f"csmooth/{name}.pyx"], depends=[f"csmooth/{name}.h"]) for name in ("_cpu", "_sigbus")
+]
 extensions += [
     Extension(
         f"csmooth._kernels.{name}",
