@@ -127,29 +127,34 @@ cdef void reduce_superblock(const Problem* p, Scratch* s, char* state, Py_ssize_
         element += count
 
 
-cdef void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void* parameters, bint direct,
-                     double ceiling, bint* scanned) noexcept nogil:
-    """Leaves the state of one output, in every lane, in s.superblock_states; `scanned` as for reduce_superblock."""
-    cdef const Reduction* r = p.reduction
+cdef void go_on_with_row(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
+                         Py_ssize_t done, const void* parameters, bint direct, double ceiling, bint* scanned,
+                         bint close) noexcept nogil:
+    """Adds elements from `first` to before `last` of one output to states, in every lane, that stand for `done` others.
+
+    The first of s.superblock_states is that of all superblocks so far, the second that of one which others follow.
+    Both sorts of elements are whole blocks, but for the last of all: to `close` leaves everything in the first state.
+    `scanned` as for reduce_superblock.
+    """
     cdef char* total = s.superblock_states
-    cdef char* state = total
-    cdef Py_ssize_t element = 0
-    while element < p.length:
-        reduce_superblock(p, s, state, output, element, min(element + SUPERBLOCK, p.length), True, parameters, direct,
-                          ceiling, scanned)
-        if state != total:
-            r.merge(total, state, parameters)
-        state = total + r.state_size
-        element += SUPERBLOCK
+    cdef char* state = total + p.reduction.state_size
+    cdef Py_ssize_t end
+    while first < last:
+        end = min(last, first + SUPERBLOCK - done % SUPERBLOCK)
+        reduce_superblock(p, s, total if done < SUPERBLOCK else state, output, first, end, done % SUPERBLOCK == 0,
+                          parameters, direct, ceiling, scanned)
+        done += end - first
+        first = end
+        if done > SUPERBLOCK and done % SUPERBLOCK == 0:
+            p.reduction.merge(total, state, parameters)
+    if close and done > SUPERBLOCK and done % SUPERBLOCK:
+        p.reduction.merge(total, state, parameters)
 
 
-cdef void reduce_superblock_of_tiles(const Problem* p, Scratch* s, char* states, Py_ssize_t output, Py_ssize_t count,
-                                     Py_ssize_t first, bint direct) noexcept nogil:
-    """As reduce_superblock, for a panel of outputs: a block of each tile, then the next block."""
-    cdef Py_ssize_t element = first, end = min(first + SUPERBLOCK, p.length)
-    while element < end:
-        reduce_block_of_tiles(p, s, states, output, count, element, direct, element == first)
-        element += BLOCK
+cdef inline void reduce_row(const Problem* p, Scratch* s, Py_ssize_t output, const void* parameters, bint direct,
+                            double ceiling, bint* scanned) noexcept nogil:
+    """Leaves the state of one output, in every lane, in s.superblock_states; `scanned` as for reduce_superblock."""
+    go_on_with_row(p, s, output, 0, p.length, 0, parameters, direct, ceiling, scanned, True)
 
 
 cdef inline void reduce_block_of_tiles(const Problem* p, Scratch* s, char* states, Py_ssize_t output, Py_ssize_t count,
@@ -166,16 +171,29 @@ cdef inline void reduce_block_of_tiles(const Problem* p, Scratch* s, char* state
         r.tile(states + g*r.state_size, s.parameters + g*r.parameters_size, &block, vectors, first)
 
 
-cdef void reduce_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, bint direct) noexcept nogil:
+cdef void go_on_with_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, Py_ssize_t first,
+                           Py_ssize_t last, Py_ssize_t done, bint direct, bint close) noexcept nogil:
+    """As go_on_with_row, for a panel of outputs: a block of each tile, then the next block.
+
+    The states of all superblocks so far are in s.states, those of one that others follow in s.superblock_states.
+    """
+    cdef Py_ssize_t rows
+    while first < last:
+        rows = min(BLOCK, last - first)
+        reduce_block_of_tiles(p, s, s.states if done < SUPERBLOCK else s.superblock_states, output, count, first,
+                              direct, done % SUPERBLOCK == 0)
+        done += rows
+        first += rows
+        if done > SUPERBLOCK and done % SUPERBLOCK == 0:
+            merge_panel(p, s, s.superblock_states, count)
+    if close and done > SUPERBLOCK and done % SUPERBLOCK:
+        merge_panel(p, s, s.superblock_states, count)
+
+
+cdef inline void reduce_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count,
+                              bint direct) noexcept nogil:
     """Leaves the states of a panel in s.states."""
-    cdef char* states = s.states
-    cdef Py_ssize_t element = 0
-    while element < p.length:
-        reduce_superblock_of_tiles(p, s, states, output, count, element, direct)
-        if states != s.states:
-            merge_panel(p, s, states, count)
-        states = s.superblock_states
-        element += SUPERBLOCK
+    go_on_with_tiles(p, s, output, count, 0, p.length, 0, direct, True)
 
 
 cdef void merge_panel(const Problem* p, Scratch* s, const char* states, Py_ssize_t count) noexcept nogil:

@@ -24,7 +24,7 @@ cdef int go_on(const Problem* p, char* total, char* superblock, Py_ssize_t first
     cdef char* memory = scratch(p, &s, small, 0)
     cdef double* states[2]
     cdef Py_ssize_t output, count, lane, j, k
-    cdef bint direct = takes_directly(p)
+    cdef bint scanned, direct = takes_directly(p)
     if memory == NULL:
         raise MemoryError
     for output in range(0, p.outputs, 256):
@@ -41,48 +41,14 @@ cdef int go_on(const Problem* p, char* total, char* superblock, Py_ssize_t first
             states[1] = <double*>(superblock + (output + j) // WIDTH * r.state_size)
             for k in range(2):
                 spread_lane(<double*>(s.superblock_states + k*r.state_size), states[k], lane, r.state_size)
+            scanned = False
             go_on_with_row(p, &s, output + j, first, last, done, parameters_of(p, &s, j),
-                           direct and not s.has_negative, close)
+                           direct and not s.has_negative, NAN, &scanned, close)
             for k in range(2):
                 set_lane(states[k], lane, <double*>(s.superblock_states + k*r.state_size), r.state_size)
     if memory != small:
         free(memory)
     return 0
-
-
-cdef void go_on_with_row(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
-                         Py_ssize_t done, const void* parameters, bint direct, bint close) noexcept nogil:
-    """With the states of one output, in every lane, in s.superblock_states."""
-    cdef char* total = s.superblock_states
-    cdef char* state = total + p.reduction.state_size
-    cdef Py_ssize_t end
-    cdef bint scanned = False
-    while first < last:
-        end = min(last, first + SUPERBLOCK - done % SUPERBLOCK)
-        reduce_superblock(p, s, total if done < SUPERBLOCK else state, output, first, end, done % SUPERBLOCK == 0,
-                          parameters, direct, NAN, &scanned)
-        done += end - first
-        first = end
-        if done > SUPERBLOCK and done % SUPERBLOCK == 0:
-            p.reduction.merge(total, state, parameters)
-    if close and done > SUPERBLOCK and done % SUPERBLOCK:
-        p.reduction.merge(total, state, parameters)
-
-
-cdef void go_on_with_tiles(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count, Py_ssize_t first,
-                           Py_ssize_t last, Py_ssize_t done, bint direct, bint close) noexcept nogil:
-    """With the states of a panel in s.states, and those of its superblocks in s.superblock_states."""
-    cdef Py_ssize_t rows
-    while first < last:
-        rows = min(BLOCK, last - first)
-        reduce_block_of_tiles(p, s, s.states if done < SUPERBLOCK else s.superblock_states, output, count, first,
-                              direct, done % SUPERBLOCK == 0)
-        done += rows
-        first += rows
-        if done > SUPERBLOCK and done % SUPERBLOCK == 0:
-            merge_panel(p, s, s.superblock_states, count)
-    if close and done > SUPERBLOCK and done % SUPERBLOCK:
-        merge_panel(p, s, s.superblock_states, count)
 
 
 cdef int merge_states(const Problem* p, char* total, const char* other) except -1 nogil:
@@ -317,7 +283,7 @@ cdef class Stream:
             self.let_go()
 
     def _take(self, a):
-        """Adds an array of native floats of the stream's dtype, or a float, to a stream of numbers; else false."""
+        """Adds an array of native floats of the stream's dtype to a stream of numbers; false for what is not such."""
         cdef Problem p
         cdef cnp.ndarray chunk
         if type(a) is not cnp.ndarray or self.shape != () or self.weighted or self._blank is not None:
