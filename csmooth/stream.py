@@ -10,7 +10,6 @@ Weights that cancel cannot be looked at again, as functions do with arrays: then
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from math import prod
@@ -215,6 +214,8 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, which any machine and every later version can read; with a checksum."""
+        import json  # which takes as long as a fifth of csmooth to import
+
         own, others, weighted, rest, weights, *states = self._get()
         arrays = [rest, *([] if weights is None else [weights]), *states]
         description = {
@@ -243,6 +244,8 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         ValueError
             For bytes that are damaged, cut short, of a later version or of another class.
         """
+        import json
+
         name = cls.__name__
         if len(data) < _HEAD.size + _TAIL.size or not data.startswith(_MAGIC):
             raise ValueError(f"{name}: these bytes are not those of an accumulator, or cut short")
@@ -270,7 +273,19 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         return new
 
 
-class LogSumExp(_Accumulator):
+class _Exponential(_Accumulator):
+    """What those have in common that take a sharpness."""
+
+    _parameter = "alpha"
+
+    def __init__(
+        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
+    ) -> None:
+        """Without elements."""
+        self._begin(alpha, shape, dtype)
+
+
+class LogSumExp(_Exponential):
     """Accumulates `csmooth.logsumexp`.
 
     Parameters
@@ -295,16 +310,10 @@ class LogSumExp(_Accumulator):
     np.True_
     """
 
-    _function, _parameter, _zero, _mean = "logsumexp", "alpha", False, False
-
-    def __init__(
-        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
-    ) -> None:
-        """Without elements."""
-        self._begin(alpha, shape, dtype)
+    _function, _zero, _mean = "logsumexp", False, False
 
 
-class LogMeanExp(_Accumulator):
+class LogMeanExp(_Exponential):
     """Accumulates `csmooth.logmeanexp`; see `LogSumExp`.
 
     Examples
@@ -315,16 +324,10 @@ class LogMeanExp(_Accumulator):
     np.True_
     """
 
-    _function, _parameter = "logmeanexp", "alpha"
-
-    def __init__(
-        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
-    ) -> None:
-        """Without elements."""
-        self._begin(alpha, shape, dtype)
+    _function = "logmeanexp"
 
 
-class Boltzmann(_Accumulator):
+class Boltzmann(_Exponential):
     """Accumulates `csmooth.boltzmann`; see `LogSumExp`.
 
     Examples
@@ -335,13 +338,7 @@ class Boltzmann(_Accumulator):
     np.True_
     """
 
-    _function, _parameter = "boltzmann", "alpha"
-
-    def __init__(
-        self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
-    ) -> None:
-        """Without elements."""
-        self._begin(alpha, shape, dtype)
+    _function = "boltzmann"
 
 
 class PNorm(_Accumulator):
