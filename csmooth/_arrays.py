@@ -5,6 +5,7 @@ come first, in order, and whose reduced axes come last, in order.
 """
 
 import operator
+import sys
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -91,6 +92,12 @@ def operands(
         dtype,
         _workers.count(function, workers),
     )
+
+
+def any_lazy(*operands: Any) -> bool:
+    """Whether one is a Dask array."""
+    dask = sys.modules.get("dask.array")
+    return dask is not None and any(isinstance(x, getattr(dask, "Array", ())) for x in operands)
 
 
 def as_array(function: str, name: str, value: ArrayLike) -> Array:

@@ -84,6 +84,54 @@ class Kernels(Protocol):
         workers: int,
     ) -> None: ...
 
+    def state_length(self, name: str) -> int: ...
+
+    def reduce_to_states(
+        self,
+        names: tuple[str, ...],
+        outer_dims: int,
+        a: NDArray[Any],
+        weights: NDArray[Any] | None,
+        where: NDArray[Any] | None,
+        mask: NDArray[Any] | None,
+        weights_mask: NDArray[Any] | None,
+        parameter: float | NDArray[np.floating],
+        states: list[NDArray[np.float64]],
+        workers: int,
+    ) -> None: ...
+
+    def join_states(
+        self,
+        name: str,
+        parts: list[NDArray[np.float64]],
+        parameter: float | NDArray[np.floating],
+        out: NDArray[np.float64],
+    ) -> None: ...
+
+    def finish_states(
+        self,
+        name: str,
+        states: NDArray[np.float64],
+        parameter: float | NDArray[np.floating],
+        limit: float,
+        weighted: bool,
+        out: NDArray[np.floating],
+        sign: NDArray[np.floating] | None,
+    ) -> None: ...
+
+    def map_given(
+        self,
+        name: str,
+        outer_dims: int,
+        a: NDArray[Any],
+        where: NDArray[Any] | None,
+        mask: NDArray[Any] | None,
+        parameter: float | NDArray[np.floating],
+        states: NDArray[np.float64],
+        results: NDArray[np.floating],
+        workers: int,
+    ) -> None: ...
+
     def map_bare(self, name: str, a: Any, parameter: Any, axis: Any, where: Any, out: Any, workers: Any) -> Any: ...
 
 

@@ -118,6 +118,9 @@ def logsumexp(
     result = _reduce_bare("logsumexp", a, alpha, axis, b, keepdims, where, out, workers, others)
     if result is not None:
         return result
+    if _arrays.any_lazy(a, b, where, alpha):
+        given = {"zero": False, "initial": initial, "return_sign": return_sign}
+        return _lazy("logsumexp", a, alpha, axis, b, keepdims, where, out, workers, **given)
     into = _arrays.operands("logsumexp", a, axis, b, where, workers)
     sharpness = _arrays.parameter("logsumexp", "alpha", alpha, into)
     start = _arrays.scalar("logsumexp", "initial", initial, into)
@@ -217,6 +220,8 @@ def logmeanexp(
     result = _reduce_bare("logmeanexp", a, alpha, axis, b, keepdims, where, out, workers)
     if result is not None:
         return result
+    if _arrays.any_lazy(a, b, where, alpha):
+        return _lazy("logmeanexp", a, alpha, axis, b, keepdims, where, out, workers)
     into = _arrays.operands("logmeanexp", a, axis, b, where, workers)
     _arrays.require_elements("logmeanexp", into)
     sharpness = _arrays.parameter("logmeanexp", "alpha", alpha, into, zero=True)
@@ -316,6 +321,8 @@ def boltzmann(
     result = _reduce_bare("boltzmann", a, alpha, axis, b, keepdims, where, out, workers)
     if result is not None:
         return result
+    if _arrays.any_lazy(a, b, where, alpha):
+        return _lazy("boltzmann", a, alpha, axis, b, keepdims, where, out, workers)
     into = _arrays.operands("boltzmann", a, axis, b, where, workers)
     _arrays.require_elements("boltzmann", into)
     sharpness = _arrays.parameter("boltzmann", "alpha", alpha, into, zero=True)
@@ -405,6 +412,8 @@ def pnorm(
     result = _reduce_bare("pnorm", a, p, axis, b, keepdims, where, out, workers)
     if result is not None:
         return result
+    if _arrays.any_lazy(a, b, where, p):
+        return _lazy("pnorm", a, p, axis, b, keepdims, where, out, workers, name="p", zero=True)
     into = _arrays.operands("pnorm", a, axis, b, where, workers)
     power = _arrays.parameter("pnorm", "p", p, into, zero=True)
     value = _arrays.Output("pnorm", into, keepdims, out, power)
@@ -499,12 +508,21 @@ def pmean(
     result = _reduce_bare("pmean", a, p, axis, b, keepdims, where, out, workers)
     if result is not None:
         return result
+    if _arrays.any_lazy(a, b, where, p):
+        return _lazy("pmean", a, p, axis, b, keepdims, where, out, workers, name="p")
     into = _arrays.operands("pmean", a, axis, b, where, workers)
     _arrays.require_elements("pmean", into)
     power = _arrays.parameter("pmean", "p", p, into, zero=True)
     value = _arrays.Output("pmean", into, keepdims, out, power)
     reduce("pmean", into, power, None, value.array)
     return value.result(left_empty(into, None))
+
+
+def _lazy(*arguments: Any, **keywords: Any) -> Any:
+    """What is done for a Dask array."""
+    from . import dask
+
+    return dask.reduce(*arguments, **keywords)
 
 
 def reduce(

@@ -148,6 +148,10 @@ def _mapped(
     result = _reductions.kernels.map_bare(function, a, alpha, axis, where, out, workers)
     if result is not None:
         return result
+    if _arrays.any_lazy(a, alpha, where):
+        from . import dask
+
+        return dask.spread(function, a, axis, alpha, where, out, workers)
     into = _arrays.operands(function, a, axis, None, where, workers)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
     value = _arrays.Results(function, into, out, sharpness)

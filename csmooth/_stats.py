@@ -102,6 +102,10 @@ def smoothmax_stats(
     >>> stats.logsumexp, stats.boltzmann
     (np.float64(4.169846019556286), np.float64(3.645579402828613))
     """
+    if _arrays.any_lazy(a, alpha, b, where):
+        from . import dask
+
+        return SmoothMaxStatsResult(*dask.stats(a, alpha, axis, b, keepdims, where, workers))
     into = _arrays.operands("smoothmax_stats", a, axis, b, where, workers)
     _arrays.require_elements("smoothmax_stats", into)
     sharpness = _arrays.parameter("smoothmax_stats", "alpha", alpha, into)

@@ -17,6 +17,7 @@ include "helpers.pxi"
 include "share.pxi"
 include "together.pxi"
 include "entry.pxi"
+include "states.pxi"
 include "stream.pxi"
 
 cdef extern from "_vector.h":
@@ -90,6 +91,12 @@ def map(str name, int outer_dims, cnp.ndarray a, weights, where, mask, weights_m
     """The softmax, its logarithm, or the gradient of a reduction."""
     map_arrays(map_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, initial, results, out,
                sign, slope, workers)
+
+
+def map_given(str name, int outer_dims, cnp.ndarray a, where, mask, parameter, cnp.ndarray states,
+              cnp.ndarray results, int workers=1):
+    """As map, with the states of the reduction, which stand for other elements, too."""
+    map_with_states(map_named(name), outer_dims, a, where, mask, parameter, states, results, workers)
 
 
 def map_bare(str name, a, parameter, axis, where, out, workers):

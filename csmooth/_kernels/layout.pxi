@@ -53,7 +53,7 @@ ctypedef fused number:
     uint64_t
 
 cdef enum:
-    A, WEIGHTS, WHERE, MASK, WEIGHTS_MASK, PARAMETER, OUT, SIGN, RESULTS, SLOPE, OPERANDS
+    A, WEIGHTS, WHERE, MASK, WEIGHTS_MASK, PARAMETER, OUT, SIGN, RESULTS, SLOPE, STATE, OPERANDS
 
 cdef struct Operand:
     char* data                  # NULL: not given
@@ -69,7 +69,7 @@ cdef struct Problem:
     int together                # problems that lie side by side from this one on; see together.pxi
     const Reduction* reduction
     Operand operands[OPERANDS]
-    Dimensions outer, inner     # OUT, SIGN, SLOPE and PARAMETER have outer strides alone
+    Dimensions outer, inner     # OUT, SIGN, SLOPE, STATE and PARAMETER have outer strides alone
     Py_ssize_t outputs, length  # the products of the two shapes
     double parameter            # of all outputs, unless PARAMETER gives one for each
     double limit                # elements that a result stands for; infinite with weights

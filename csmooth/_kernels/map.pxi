@@ -1,8 +1,9 @@
 """From blocks to as many results: the one place that knows how a map such as softmax walks through its array twice.
 
-First the states of an output (rows) or of a panel of outputs (tiles), as in reduce.pxi, then their elements once more,
-in blocks, while they are in cache. Results go straight to where they belong if they lie there as in the input, else
-through scratch. If asked for, the reduction's own value is stored on the way, and a sum over the elements, the slope.
+First the states of an output (rows) or of a panel of outputs (tiles), as in reduce.pxi, unless they are given; then
+their elements once more, in blocks, while they are in cache. Results go straight to where they belong if they lie there
+as in the input, else through scratch. If asked for, the reduction's own value is stored on the way, and a sum over the
+elements, the slope.
 """
 
 # Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to y + i*y_stride,
@@ -223,18 +224,24 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
     cdef const Operand* parameter = &p.operands[PARAMETER]
     cdef const Reduction* r = p.reduction
     cdef char* parameters = NULL
-    cdef bint scanned = False
+    cdef bint scanned = False, given = p.operands[STATE].data != NULL
     cdef Sum slope
     cdef Py_ssize_t i, j, g
     set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
+    if given:
+        take_states(p, s.states, first, count)
     if p.by_rows:
         for j in range(count):
             if parameters == NULL or parameter.data != NULL:
                 parameters = parameters_of(p, s, j)
-            reduce_row(p, s, first + j, parameters, direct, NAN, &scanned)
-            set_lane(<double*>(s.states + j // WIDTH * r.state_size), j % WIDTH,
-                     <double*>s.superblock_states, r.state_size)
+            if given:
+                spread_lane(<double*>s.superblock_states, <double*>(s.states + j // WIDTH * r.state_size), j % WIDTH,
+                            r.state_size)
+            else:
+                reduce_row(p, s, first + j, parameters, direct, NAN, &scanned)
+                set_lane(<double*>(s.states + j // WIDTH * r.state_size), j % WIDTH,
+                         <double*>s.superblock_states, r.state_size)
             if p.has_initial:                   # in a vector of outputs, when all are there
                 if j % WIDTH != WIDTH - 1 and j != count - 1:
                     continue
@@ -250,7 +257,8 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
                 if z != NULL:
                     set_lane(<double*>&slopes.sums[i // WIDTH], i % WIDTH, <double*>&slope, sizeof(Sum))
     else:
-        reduce_tiles(p, s, first, count, direct)
+        if not given:
+            reduce_tiles(p, s, first, count, direct)
         for g in range((count + WIDTH - 1) // WIDTH):
             if p.has_initial:
                 add_initial(p, s, g, NAN)
@@ -303,7 +311,8 @@ cdef bint is_plain_out(const Problem* p) noexcept nogil:
 cdef inline bint stores_terms(const Mapping* m, const Problem* p) noexcept nogil:
     """Whether the reduction leaves the terms of a row for the map."""
     return (m.apply_stored != NULL and takes_directly(p) and is_plain_out(p) and p.by_rows and p.length <= SUPERBLOCK
-            and not p.single and not p.has_initial and p.operands[SLOPE].data == NULL)
+            and not p.single and not p.has_initial and p.operands[SLOPE].data == NULL
+            and p.operands[STATE].data == NULL)
 
 
 cdef char* map_scratch(const Mapping* m, const Problem* p, Scratch* s, char* small) noexcept nogil:

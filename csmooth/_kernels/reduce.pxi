@@ -321,7 +321,8 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
     if (0 < p.length <= LANES and not p.by_rows and not p.weighted and not p.has_initial
-            and p.operands[SIGN].data == NULL and reduce_short(p, s, first, count, direct)):
+            and p.operands[SIGN].data == NULL and p.operands[STATE].data == NULL
+            and reduce_short(p, s, first, count, direct)):
         return
 
     if p.length == 0:
@@ -343,13 +344,44 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     finish_panel(p, s, first, count, True)
 
 
+cdef inline double* states_at(const Problem* p, Py_ssize_t output) noexcept nogil:
+    return <double*>(p.operands[STATE].data + offset(&p.outer, STATE, output))
+
+
+cdef void give_states(const Problem* p, const char* states, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+    """Stores the states of a panel in STATE: of each output, its fields side by side."""
+    cdef Py_ssize_t fields = p.reduction.state_size // (WIDTH * sizeof(double)), j, field
+    cdef double* to
+    for j in range(count):
+        to = states_at(p, first + j)
+        for field in range(fields):
+            to[field] = (<const double*>states)[(j // WIDTH * fields + field)*WIDTH + j % WIDTH]
+
+
+cdef void take_states(const Problem* p, char* states, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+    """Fetches the states of a panel from STATE."""
+    cdef Py_ssize_t fields = p.reduction.state_size // (WIDTH * sizeof(double)), j, field
+    cdef Py_ssize_t whole = (count + WIDTH - 1) // WIDTH * WIDTH
+    cdef const double* source
+    for j in range(whole):
+        source = states_at(p, first + min(j, count - 1))        # what fills the last vector is a state as well
+        for field in range(fields):
+            (<double*>states)[(j // WIDTH * fields + field)*WIDTH + j % WIDTH] = source[field]
+
+
 cdef void finish_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_t count, bint has_all) noexcept nogil:
-    """Stores the results of a panel of states. `has_all`: the problem has all the elements that they stand for."""
+    """Stores the results of a panel of states, or these states, if they are asked for.
+
+    `has_all`: the problem has all the elements that they stand for.
+    """
     cdef const Reduction* r = p.reduction
     cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j, output
     cdef double values[LANES]
     cdef double signs[LANES]
     cdef double lost[LANES]
+    if p.operands[STATE].data != NULL:
+        give_states(p, s.states, first, count)
+        return
     for output in range(first, first + count, 32):
         g = (output - first) // WIDTH
         r.finish(s.states + g*r.state_size, s.parameters + g*r.parameters_size, min(VECTORS, groups - g),

@@ -163,10 +163,13 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
     cdef Py_ssize_t groups = (p.outputs + WIDTH - 1) // WIDTH, size = max(1, min(MOST, superblocks // (PIECES*workers)))
     for k in range(p.together):
         set_parameters(&p[k], &s[k], 0, p.outputs)
-    for output in range(p.outputs if p.by_rows else 1):
-        share_superblocks(m, p, s, output, states, workers)
-        for k in range(p.together):
-            keep_total(&p[k], &s[k], output)
+    if m != NULL and p.operands[STATE].data != NULL:
+        take_states(p, s.states, 0, p.outputs)
+    else:
+        for output in range(p.outputs if p.by_rows else 1):
+            share_superblocks(m, p, s, output, states, workers)
+            for k in range(p.together):
+                keep_total(&p[k], &s[k], output)
     for k in range(p.together):
         for g in range(groups if p.has_initial else 0):
             add_initial(&p[k], &s[k], g, NAN)
@@ -180,7 +183,7 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
         for g in range(groups):
             m.prepare(s.extra + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
         share(m, p, map_superblocks, 0, superblocks, size, workers, 0, NULL, s.extra)
-    for k in range(p.together if p.operands[OUT].data != NULL else 0):
+    for k in range(p.together if m == NULL or p.operands[OUT].data != NULL else 0):
         finish_panel(&p[k], &s[k], 0, p.outputs, True)
     return 0
 
