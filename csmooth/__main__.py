@@ -35,7 +35,7 @@ from . import (
     softmax,
     stream,
 )
-from ._files import outputs
+from ._files import cluster, outputs
 from ._files.inputs import CommandError, Input, Options, failures
 from ._version import __version__
 
@@ -154,6 +154,7 @@ def add_file_options(command: argparse.ArgumentParser, row: Function) -> None:
         add("--by", metavar="COLUMN", help="one result for each value in this column, in the order of appearance")
         add("--checkpoint", metavar="FILE", help="saved every few seconds; the same command goes on from there")
     add("--quiet", action="store_true", help="no progress bar")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, such as tcp://localhost:8786")
     add("--workers", type=workers, metavar="N", help="threads; -1 for all processors")
 
 
@@ -245,7 +246,12 @@ def apply(arguments: argparse.Namespace) -> None:
         rows = None if arguments.row.accumulator is None else along_rows(arguments.axis, inputs)
         if workers > 1 and len(inputs) == 1 and inputs[0].mapped and checkpoint is None:
             rows = None  # threads share a call, not what an accumulator does
-        result = whole(arguments, inputs) if rows is None else streamed(arguments, inputs, rows)
+        if arguments.scheduler is not None:
+            result = on_cluster(arguments, inputs)
+        elif rows is None:
+            result = whole(arguments, inputs)
+        else:
+            result = streamed(arguments, inputs, rows)
     if arguments.out is None:
         show(result)
         print(end="", flush=True)
@@ -276,6 +282,17 @@ def along_rows(axis: int | tuple[int, ...] | None, inputs: Sequence[Input]) -> b
 def keywords(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Those that are given, or have a default."""
     return {name: value for name, value in vars(arguments).items() if name in names}
+
+
+def on_cluster(arguments: argparse.Namespace, inputs: Sequence[Input]) -> Any:
+    """What the workers of a Dask cluster make of files."""
+    for what, value in {"--by": "by", "--checkpoint": "checkpoint"}.items():
+        if vars(arguments).get(value) is not None:
+            raise CommandError(f"{what} is not for --scheduler")
+    axis, given = arguments.axis, keywords(arguments, "keepdims", "alpha", "p", "initial")
+    if len(inputs) > 1 and along_rows(axis, inputs) is None:
+        raise CommandError(f"{inputs[1].name}: several files are for reductions with --axis none or 0")
+    return cluster.reduced(arguments.scheduler, inputs, arguments.row.function, axis, given)
 
 
 def whole(arguments: argparse.Namespace, inputs: Sequence[Input]) -> Any:

@@ -20,22 +20,24 @@ from .inputs import Array, Chunk, CommandError, Input, Options, chosen, package
 
 
 def pieces(
-    shape: tuple[int, ...], itemsize: int, position: int, rows: bool, step: int = 1
+    shape: tuple[int, ...], itemsize: int, position: int, rows: bool, step: int = 1, size: int | None = None
 ) -> Iterator[tuple[Any, int]]:
-    """Indices of some CHUNK bytes each, which walk through an array in C order, and the position after each.
+    """Indices of some `size` bytes each, which walk through an array in C order, and the position after each.
 
-    They cut the first axis, and a later one where `rows` need not be whole and are longer than that. `step` is the
-    length along the first axis of what is compressed as one: of such pieces as many as fit, one if it nearly does.
+    By default they are of CHUNK. They cut the first axis, and a later one where `rows` need not be whole and are longer
+    than that. `step` is the length along the first axis of what is compressed as one: of such pieces as many as fit,
+    one if it nearly does.
     """
     if not shape:
         if not position:
             yield (), 1
         return
+    size = inputs.CHUNK if size is None else size
     axis = 0
-    while not rows and axis < len(shape) - 1 and math.prod(shape[axis + 1 :]) * itemsize > inputs.CHUNK:
+    while not rows and axis < len(shape) - 1 and math.prod(shape[axis + 1 :]) * itemsize > size:
         axis += 1
     behind = math.prod(shape[axis + 1 :])
-    length = max(1, inputs.CHUNK // max(1, behind * itemsize))
+    length = max(1, size // max(1, behind * itemsize))
     if axis == 0 and step <= 4 * length:
         length = max(length // step, 1) * step
     while position < math.prod(shape):

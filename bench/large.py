@@ -1,0 +1,121 @@
+"""Data larger than memory would like: a file of 4 GiB, a Dask array of 8 GiB on a cluster that loses a worker.
+
+``python bench/large.py file`` and ``python bench/large.py cluster`` print what csmooth takes as multiples of what
+NumPy's or Dask's maximum of the same data takes, each the least of several turns, and what must be equal.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from distributed import Client, LocalCluster
+
+import csmooth
+
+MAXIMUM = "import sys, numpy as np; print(np.max(np.load(sys.argv[1], mmap_mode='r')))"
+
+
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+def ran(command: list[str]) -> float:
+    """Seconds that a process takes."""
+    begin = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
+    return time.perf_counter() - begin
+
+
+def memory(command: list[str]) -> float:
+    """Resident MiB of a process, without mapped pages of files, at the most of many looks at it."""
+    process, most = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT), 0
+    while process.poll() is None:
+        found = re.search(r"RssAnon:\s*(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+        most = max(most, int(found[1]) if found else 0)  # none once it has ended
+        time.sleep(0.005)
+    return most / 1024
+
+
+def file(gigabytes: float, turns: int) -> None:
+    """From process to process, so that both pay for their imports, with the file in the page cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        name = str(Path(folder, "large.npy"))
+        length = int(gigabytes * 2**27)
+        random = np.random.default_rng(0)
+        with open(name, "wb") as target:  # not mapped, or it would count as memory of the processes to come
+            description = {"descr": "<f8", "fortran_order": False, "shape": (length,)}
+            np.lib.format.write_array_header_1_0(target, description)
+            for begin in range(0, length, 2**24):
+                random.standard_normal(min(2**24, length - begin)).tofile(target)
+        commands = {"np.max": [sys.executable, "-c", MAXIMUM, name]}
+        for function in ("logsumexp", "boltzmann"):
+            commands[function] = [sys.executable, "-m", "csmooth", function, name]
+        best = dict.fromkeys(commands, np.inf)
+        for _ in range(turns + 1):  # the first warms up
+            for key, command in commands.items():
+                best[key] = min(best[key], ran(command))
+        for key, seconds in best.items():
+            ratio, most = seconds / best["np.max"], memory(commands[key])
+            print(f"{key}: {seconds:.3f} s, {ratio:.3f} x np.max, {most:.0f} MiB beyond mapped pages")
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and the result."""
+    begin = time.perf_counter()
+    value = call()
+    return time.perf_counter() - begin, value
+
+
+def cluster(gigabytes: float, turns: int) -> None:
+    """Two workers of 700 MiB, one of which is killed in the end; each makes its chunks of random numbers."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "700MiB", "dashboard_address": None}
+    with LocalCluster(**options) as machines, Client(machines) as client:
+        client.wait_for_workers(2)
+
+        def array(seed: int) -> da.Array:
+            return da.random.default_rng(seed).standard_normal(int(gigabytes * 2**27), chunks=2**22)
+
+        reductions: dict[str, Callable[[da.Array], Any]] = {
+            "max": lambda a: a.max(),
+            "logsumexp": csmooth.logsumexp,
+            "logsumexp and boltzmann": lambda a: da.stack([csmooth.logsumexp(a), csmooth.boltzmann(a)]),
+        }
+        best = dict.fromkeys(reductions, np.inf)
+        results = {}
+        for seed in range(turns):
+            for key, reduction in reductions.items():
+                lazy = reduction(array(seed))
+                seconds, results[key, seed] = timed(lambda lazy=lazy: client.compute(lazy).result())
+                best[key] = min(best[key], seconds)
+        for key, seconds in best.items():
+            print(f"{key}: {seconds:.2f} s, {seconds / best['max']:.3f} x max")
+
+        victim = next(iter(client.run(os.getpid).values()))
+        threading.Timer(best["logsumexp"] / 3, os.kill, (victim, signal.SIGKILL)).start()
+        seconds, value = timed(lambda: client.compute(csmooth.logsumexp(array(0))).result())
+        same = value == results["logsumexp", 0]
+        print(f"logsumexp, a worker killed after {best['logsumexp'] / 3:.1f} s: {seconds:.2f} s, same bits: {same}")
+        if not same:
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["file", "cluster"])
+    parser.add_argument("--gigabytes", type=float, help="by default 4 and 8")
+    parser.add_argument("--turns", type=int, default=3)
+    arguments = parser.parse_args()
+    if arguments.what == "file":
+        file(arguments.gigabytes or 4, arguments.turns)
+    else:
+        cluster(arguments.gigabytes or 8, arguments.turns)
