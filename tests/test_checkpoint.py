@@ -241,7 +241,7 @@ def runs(signals: Iterator[tuple[int, float]]) -> Iterator[tuple[int, str]]:
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_killed_at_random_moments(capsys):
     expected = printed(capsys, *COMMAND)
-    moments = [(signal.SIGKILL, seconds) for seconds in np.random.default_rng(0).uniform(0, 0.05, 8)]
+    moments = [(signal.SIGKILL, seconds) for seconds in np.random.default_rng(0).uniform(0, 0.05, 20)]
     for code, output in runs(iter(moments)):
         assert code in (-signal.SIGKILL, 0)  # it may be ready before
         assert output in ("", expected)
