@@ -7,7 +7,7 @@ from ._softmax import log_softmax, softmax
 from ._stats import SmoothMaxStatsResult, smoothmax_stats
 from ._version import __version__
 from ._workers import set_workers
-from .stream import Boltzmann, LogMeanExp, LogSumExp, PMean, PNorm
+from .stream import Boltzmann, LogMeanExp, LogSumExp, PMean, PNorm, SmoothMaxStats
 
 __all__ = [
     "Boltzmann",
@@ -15,6 +15,7 @@ __all__ = [
     "LogSumExp",
     "PMean",
     "PNorm",
+    "SmoothMaxStats",
     "SmoothMaxStatsResult",
     "__version__",
     "boltzmann",

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from math import prod
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arrays, _reductions
+from . import _arrays, _reductions, _stats
 from ._dispatch import kernels
 
 _HEAD = struct.Struct("<8sIQ")  # magic, version, length of the description
@@ -30,10 +31,11 @@ _TAIL = struct.Struct("<I")  # checksum of all before it
 class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
     """What all accumulators have in common."""
 
-    _function: ClassVar[str]  # the reduction
-    _parameter: ClassVar[str]  # and the name of its parameter
-    _zero: ClassVar[bool] = True  # whether that may be 0
-    _mean: ClassVar[bool] = True  # whether nothing has no result
+    _function: ClassVar[Callable[..., Any]]  # what it gives for one array,
+    _parameter: ClassVar[str]  # the name of its parameter,
+    _zero: ClassVar[bool] = True  # and whether that may be 0
+    _kernels: ClassVar[tuple[str, ...]]  # the reductions of which it is made,
+    _means: ClassVar[tuple[bool, ...]] = (True,)  # and whether there is none of nothing
     _blank: NDArray[np.bool_] | None
 
     def _begin(self, parameter: ArrayLike, shape: int | tuple[int, ...], dtype: DTypeLike | None) -> None:
@@ -54,7 +56,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         self.parameter: float | NDArray[np.float64] = float(array) if array.ndim == 0 else spread.copy()
         self.wanted = None if dtype is None else self._checked(np.dtype(dtype))
         self.dtype = self.wanted
-        self._set_up(self._function, outputs, self.parameter)
+        self._set_up(self._kernels, outputs, self.parameter)
 
     def _checked(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """A dtype that results can have."""
@@ -112,7 +114,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
             return self
         absent = (into.weights, into.where, into.mask, into.weights_mask)
         blank = None
-        if self._mean and any(x is not None for x in absent) and not (self.count and self._blank is None):
+        if any(self._means) and any(x is not None for x in absent) and not (self.count and self._blank is None):
             blank = _reductions.nothing_left(into)
             blank = (blank if self._blank is None else blank & self._blank) if blank.any() else None
         self._add(dtype.num, into.a, *absent)
@@ -159,13 +161,19 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
                 keywords["where"] = weights.reshape(chunk.shape) != 0
             if np.ndim(self.parameter):
                 keywords[self._parameter] = np.asarray(self.parameter)[np.newaxis]
-            return getattr(_reductions, self._function)(chunk, **keywords)
-        out = np.empty(self.shape, dtype)
-        self._finish(out)
-        if self._blank is not None:
-            out[self._blank] = np.nan
-        out[np.isnan(self.parameter)] = np.nan
-        return out[()]
+            return type(self)._function(chunk, **keywords)
+        outs = [np.empty(self.shape, dtype) for _ in self._kernels]
+        self._finish(outs)
+        for out, kernel, mean in zip(outs, self._kernels, self._means, strict=True):
+            if mean and self._blank is not None:
+                out[self._blank] = np.nan
+            if kernel not in ("maximum", "mean"):
+                out[np.isnan(self.parameter)] = np.nan
+        return self._joined([out[()] for out in outs])
+
+    def _joined(self, values: list[Any]) -> Any:
+        """The result, of one for each kernel."""
+        return values[0]
 
     @property
     def max(self) -> Any:
@@ -175,7 +183,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         """
         states, _, _ = self._closed()
         top = np.full(self.shape, -np.inf) if states is None else states[:, 0].reshape(self.shape)
-        sign = np.where(np.asarray(self.parameter) < 0, -1.0, 1.0)
+        sign = np.where((np.asarray(self.parameter) < 0) & (self._kernels[0] != "maximum"), -1.0, 1.0)
         dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
         return (top * sign).astype(dtype)[()]
 
@@ -310,7 +318,8 @@ class LogSumExp(_Exponential):
     np.True_
     """
 
-    _function, _zero, _mean = "logsumexp", False, False
+    _function, _zero = _reductions.logsumexp, False
+    _kernels, _means = ("logsumexp",), (False,)
 
 
 class LogMeanExp(_Exponential):
@@ -324,7 +333,7 @@ class LogMeanExp(_Exponential):
     np.True_
     """
 
-    _function = "logmeanexp"
+    _function, _kernels = _reductions.logmeanexp, ("logmeanexp",)
 
 
 class Boltzmann(_Exponential):
@@ -338,7 +347,25 @@ class Boltzmann(_Exponential):
     np.True_
     """
 
-    _function = "boltzmann"
+    _function, _kernels = _reductions.boltzmann, ("boltzmann",)
+
+
+class SmoothMaxStats(_Exponential):
+    """Accumulates `csmooth.smoothmax_stats`, with one read of each chunk; see `LogSumExp`.
+
+    Examples
+    --------
+    >>> from csmooth import SmoothMaxStats, smoothmax_stats
+    >>> stream = SmoothMaxStats(3.0).update([1.0, 2.0]).update_one(4.0)
+    >>> stream.result() == smoothmax_stats([1.0, 2.0, 4.0], alpha=3.0)
+    True
+    """
+
+    _function, _zero = _stats.smoothmax_stats, False
+    _kernels, _means = ("maximum", "logsumexp", "boltzmann", "mean"), (False, False, True, True)
+
+    def _joined(self, values: list[Any]) -> _stats.SmoothMaxStatsResult:
+        return _stats.SmoothMaxStatsResult(*values)
 
 
 class PNorm(_Accumulator):
@@ -352,7 +379,8 @@ class PNorm(_Accumulator):
     np.True_
     """
 
-    _function, _parameter, _mean = "pnorm", "p", False
+    _function, _parameter = _reductions.pnorm, "p"
+    _kernels, _means = ("pnorm",), (False,)
 
     def __init__(
         self, p: ArrayLike = 2.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
@@ -372,7 +400,8 @@ class PMean(_Accumulator):
     np.True_
     """
 
-    _function, _parameter = "pmean", "p"
+    _function, _parameter = _reductions.pmean, "p"
+    _kernels = ("pmean",)
 
     def __init__(self, p: ArrayLike, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None) -> None:
         """Without elements."""

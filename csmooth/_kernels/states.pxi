@@ -60,26 +60,25 @@ def join_states(str name, list parts, parameter, cnp.ndarray out):
             set_line(&q, r, part, parameter)
             take_states(&q, s.superblock_states if k else s.states, output, count)
             if k:
-                merge_outputs(&p, &s, count)
+                merge_outputs(&p, &s, s.superblock_states, count)
         give_states(&p, s.states, output, count)
     free(memory)
 
 
-cdef void merge_outputs(const Problem* p, Scratch* s, Py_ssize_t count) noexcept nogil:
-    """As merge_panel, of s.superblock_states, also where parameters must be alike and are not."""
+cdef void merge_outputs(const Problem* p, Scratch* s, const char* states, Py_ssize_t count) noexcept nogil:
+    """As merge_panel, with 2 states of scratch, also where parameters must be alike and are not."""
     cdef const Reduction* r = p.reduction
     cdef char* into = s.extra
     cdef char* other = into + r.state_size
     cdef char* group
     cdef Py_ssize_t j
     if not (r.uniform and p.operands[PARAMETER].data != NULL):
-        merge_panel(p, s, s.superblock_states, count)
+        merge_panel(p, s, states, count)
         return
     for j in range(count):
         group = s.states + j // WIDTH * r.state_size
         spread_lane(<double*>into, <double*>group, j % WIDTH, r.state_size)
-        spread_lane(<double*>other, <double*>(s.superblock_states + j // WIDTH * r.state_size), j % WIDTH,
-                    r.state_size)
+        spread_lane(<double*>other, <const double*>(states + j // WIDTH * r.state_size), j % WIDTH, r.state_size)
         r.merge(into, other, parameters_of(p, s, j))
         set_lane(<double*>group, j % WIDTH, <double*>into, r.state_size)
 

@@ -251,3 +251,8 @@ cdef Reduction MAXIMUM = Reduction(
 cdef Reduction MEAN = Reduction(
     mean_row, mean_tile, mean_short, mean_merge, mean_finish, exponential_parameters,
     sizeof(PlainMeanState), sizeof(Parameters), -INFINITY, 0, False, True, INFINITY, False, False)
+
+
+cdef inline bint takes_parameter(const Reduction* r) noexcept nogil:
+    """False for the maximum and the mean: 1 stands for it."""
+    return r != &MAXIMUM and r != &MEAN

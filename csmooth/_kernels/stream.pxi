@@ -53,27 +53,33 @@ cdef int go_on(const Problem* p, char* total, char* superblock, Py_ssize_t first
 
 cdef int merge_states(const Problem* p, char* total, const char* other) except -1 nogil:
     """Merges the states of all outputs."""
-    cdef const Reduction* r = p.reduction
+    cdef Scratch s
+    cdef char* memory = scratch(p, &s, NULL, 2 * p.reduction.state_size)
+    cdef Py_ssize_t output, count, offset
+    if memory == NULL:
+        raise MemoryError
+    for output in range(0, p.outputs, 256):
+        count = min(PANEL, p.outputs - output)
+        offset = output // WIDTH * p.reduction.state_size
+        set_parameters(p, &s, output, count)
+        s.states = total + offset
+        merge_outputs(p, &s, other + offset, count)
+    free(memory)
+    return 0
+
+
+cdef int finish_all(const Problem* p, char* states) except -1 nogil:
+    """Stores the results of the states of all outputs."""
     cdef Scratch s
     cdef char* memory = scratch(p, &s, NULL, 0)
-    cdef char* state
-    cdef Py_ssize_t output, count, j, g
+    cdef Py_ssize_t output, count
     if memory == NULL:
         raise MemoryError
     for output in range(0, p.outputs, 256):
         count = min(PANEL, p.outputs - output)
         set_parameters(p, &s, output, count)
-        if not (r.uniform and p.operands[PARAMETER].data != NULL):
-            s.states = total + output // WIDTH * r.state_size
-            merge_panel(p, &s, other + output // WIDTH * r.state_size, count)
-            continue
-        for j in range(count):
-            g = (output + j) // WIDTH
-            state = s.superblock_states + r.state_size
-            spread_lane(<double*>s.superblock_states, <double*>(total + g*r.state_size), j % WIDTH, r.state_size)
-            spread_lane(<double*>state, <double*>(other + g*r.state_size), j % WIDTH, r.state_size)
-            r.merge(s.superblock_states, state, parameters_of(p, &s, j))
-            set_lane(<double*>(total + g*r.state_size), j % WIDTH, <double*>s.superblock_states, r.state_size)
+        s.states = states + output // WIDTH * p.reduction.state_size
+        finish_panel(p, &s, output, count, False)
     free(memory)
     return 0
 
@@ -84,9 +90,10 @@ cdef enum:
 
 cdef class Stream:
     """What an accumulator keeps. Each method is safe beside others of the same stream, in whichever threads they run;
-    one that fails leaves everything as it was."""
+    one that fails leaves everything as it was. It may be of several reductions, as those of together.pxi."""
     cdef readonly tuple shape           # of the outputs
-    cdef const Reduction* reduction
+    cdef const Reduction* reductions[TOGETHER]
+    cdef Py_ssize_t together            # how many
     cdef double parameter
     cdef cnp.ndarray parameters         # an array of this shape, or None
     cdef Py_ssize_t outputs
@@ -112,15 +119,24 @@ cdef class Stream:
         if self.lock != NULL:
             PyThread_free_lock(self.lock)
 
-    def _set_up(self, str name, tuple shape, parameter):
-        """The parameter: a float, or an array of doubles of this shape."""
-        self.reduction = reduction_named(name)
+    def _set_up(self, tuple names, tuple shape, parameter):
+        """The parameter, which all of these reductions take: a float, or an array of doubles of this shape."""
+        cdef Py_ssize_t k
+        for k, name in enumerate(names):
+            self.reductions[k] = reduction_named(name)
+        self.together = len(names)
         self.shape = shape
         self.outputs = prod(shape)
         if isinstance(parameter, float):
             self.parameter = parameter
         else:
             self.parameters = parameter
+
+    cdef parameter_of(self, Py_ssize_t k):
+        """That of the k-th reduction."""
+        if not takes_parameter(self.reductions[k]):
+            return 1.0
+        return self.parameter if self.parameters is None else self.parameters
 
     cdef void hold(self) noexcept:
         if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
@@ -135,24 +151,24 @@ cdef class Stream:
     cdef void suit(self, Problem* p) noexcept:
         """Chooses the way; elements are summed as those of one array would be."""
         choose(p)
-        p.single = (self.reduction.sums_singles and self.type_number == cnp.NPY_FLOAT and not self.weighted
+        p.single = (p.reduction.sums_singles and self.type_number == cnp.NPY_FLOAT and not self.weighted
                     and self.own + p.length > LANES)
         if self.weighted:
             p.weighted = True
         p.limit = INFINITY if self.weighted else <double>(self.own + self.others + p.length)
 
-    cdef void set_rest(self, Problem* p, Py_ssize_t length):
-        """The elements that wait, as a problem."""
+    cdef void set_rest(self, Problem* p, Py_ssize_t k, Py_ssize_t length):
+        """The elements that wait, as a problem of the k-th reduction."""
         cdef Py_ssize_t size = sizeof(double)
-        begin(p, self.reduction)
+        begin(p, self.reductions[k])
         p.outer.count = p.inner.count = 1
         p.outer.shape[0] = p.outputs = self.outputs
         p.inner.shape[0] = p.length = length
         p.operands[A] = Operand(<char*>self.rest, FLOAT64, False)
         p.outer.strides[A][0] = p.outer.strides[WEIGHTS][0] = p.outer.strides[PARAMETER][0] = size
         p.inner.strides[A][0] = p.inner.strides[WEIGHTS][0] = size * self.outputs
-        set_parameter(p, self.parameter)
-        if self.parameters is not None:
+        set_parameter(p, self.parameter if takes_parameter(p.reduction) else 1)
+        if self.parameters is not None and takes_parameter(p.reduction):
             p.operands[PARAMETER] = Operand(cnp.PyArray_BYTES(self.parameters), FLOAT64, False)
             p.weighted = has_small_parameter(p)
         if self.rest_weights != NULL:
@@ -184,15 +200,24 @@ cdef class Stream:
                 raise MemoryError
         return 0
 
-    cdef size_t states_size(self) noexcept:
-        return (self.outputs + WIDTH - 1) // WIDTH * self.reduction.state_size
+    cdef size_t size_before(self, Py_ssize_t k) noexcept:
+        """Bytes of the states of all reductions before the k-th."""
+        cdef size_t size = 0
+        cdef Py_ssize_t i
+        for i in range(k):
+            size += self.reductions[i].state_size
+        return (self.outputs + WIDTH - 1) // WIDTH * size
 
-    cdef char* states(self, int which) noexcept:
+    cdef size_t states_size(self) noexcept:
+        return self.size_before(self.together)
+
+    cdef char* states(self, int which, Py_ssize_t k) noexcept:
+        """Of the k-th reduction."""
         cdef size_t to_line = ALIGNMENT - <Py_ssize_t>(<uintptr_t>self.memory % ALIGNMENT)
-        return self.memory + to_line + which*self.states_size()
+        return self.memory + to_line + which*self.states_size() + self.size_before(k)
 
     cdef void copy_states(self, int to, int source) noexcept:
-        memcpy(self.states(to), self.states(source), self.states_size())
+        memcpy(self.states(to, 0), self.states(source, 0), self.states_size())
 
     cdef void gather(self, const Problem* p, Py_ssize_t waiting, Py_ssize_t first, Py_ssize_t count) noexcept:
         """Lets elements of a chunk wait, after `waiting` others."""
@@ -217,11 +242,11 @@ cdef class Stream:
             leave_out(x, w, 0, self.outputs, &q, WEIGHTS_MASK, True, 0, self.outputs, first, count)
 
     cdef int add(self, const Problem* p) except -1:
-        """Adds a chunk."""
-        cdef Problem q
-        cdef Py_ssize_t lead, whole, left, done = self.own - self.held
-        cdef char* total
-        cdef char* superblock
+        """Adds a chunk, a problem for each reduction."""
+        cdef Problem rest[TOGETHER]
+        cdef char* total[TOGETHER]
+        cdef char* superblock[TOGETHER]
+        cdef Py_ssize_t lead, whole, left, first, last, size, k, done = self.own - self.held
         cdef bint picks = (p.operands[WEIGHTS].data != NULL or p.operands[WHERE].data != NULL
                            or p.operands[MASK].data != NULL or p.operands[WEIGHTS_MASK].data != NULL)
         if p.length == 0 or self.outputs == 0:
@@ -240,17 +265,25 @@ cdef class Stream:
         self.make_states()
         self.copy_states(NEXT_TOTAL, TOTAL)
         self.copy_states(NEXT_OPEN, OPEN)
-        total = self.states(NEXT_TOTAL)
-        superblock = self.states(NEXT_OPEN)
-        if lead:
-            self.set_rest(&q, BLOCK)
-            q.single = p.single
+        for k in range(self.together):
+            total[k] = self.states(NEXT_TOTAL, k)
+            superblock[k] = self.states(NEXT_OPEN, k)
+            if lead:
+                self.set_rest(&rest[k], k, BLOCK)
+                rest[k].single = p[k].single
+        size = whole if self.together == 1 else max(1, GROUP // self.outputs // BLOCK) * BLOCK
         with nogil:
             if lead:
-                go_on(&q, total, superblock, 0, BLOCK, done, False)
+                for k in range(self.together):
+                    go_on(&rest[k], total[k], superblock[k], 0, BLOCK, done, False)
                 done += BLOCK
-            if whole:
-                go_on(p, total, superblock, lead, lead + whole, done, False)
+            first = lead
+            while first < lead + whole:         # what the first reduction reads, the others find in cache
+                last = min(first + size, lead + whole)
+                for k in range(self.together):
+                    go_on(&p[k], total[k], superblock[k], first, last, done, False)
+                done += last - first
+                first = last
         self.gather(p, 0, lead + whole, left)
         self.copy_states(TOTAL, NEXT_TOTAL)
         self.copy_states(OPEN, NEXT_OPEN)
@@ -260,21 +293,21 @@ cdef class Stream:
 
     def _add(self, int type_number, cnp.ndarray a, weights, where, mask, weights_mask):
         """Adds a chunk whose last dimensions, after those of the outputs, are the stream's."""
-        cdef Problem p
+        cdef Problem p[TOGETHER]
+        cdef Py_ssize_t k
         cdef bint weighted
         cdef int known
-        parameter = self.parameter
         self.hold()
         weighted = self.weighted
         known = self.type_number
         try:
             self.type_number = type_number
             self.weighted = weighted or weights is not None
-            if self.parameters is not None:
-                parameter = self.parameters
-            set_problem(&p, self.reduction, len(self.shape), a, weights, where, mask, weights_mask, parameter, None)
-            self.suit(&p)
-            self.add(&p)
+            for k in range(self.together):
+                set_problem(&p[k], self.reductions[k], len(self.shape), a, weights, where, mask, weights_mask,
+                            self.parameter_of(k), None)
+                self.suit(&p[k])
+            self.add(p)
         except BaseException:
             self.weighted = weighted
             self.type_number = known
@@ -284,7 +317,8 @@ cdef class Stream:
 
     def _take(self, a):
         """Adds an array of native floats of the stream's dtype to a stream of numbers; false for what is not such."""
-        cdef Problem p
+        cdef Problem p[TOGETHER]
+        cdef Py_ssize_t k
         cdef cnp.ndarray chunk
         if type(a) is not cnp.ndarray or self.shape != () or self.weighted or self._blank is not None:
             return False
@@ -295,13 +329,14 @@ cdef class Stream:
             return False
         self.hold()
         try:
-            begin(&p, self.reduction)
-            set_turned(&p, A, chunk, EVERY)
-            p.outputs = 1
-            p.length = product_of(&p.inner)
-            set_parameter(&p, self.parameter)
-            self.suit(&p)
-            self.add(&p)
+            for k in range(self.together):
+                begin(&p[k], self.reductions[k])
+                set_turned(&p[k], A, chunk, EVERY)
+                p[k].outputs = 1
+                p[k].length = product_of(&p[k].inner)
+                set_parameter(&p[k], self.parameter if takes_parameter(p[k].reduction) else 1)
+                self.suit(&p[k])
+            self.add(p)
         finally:
             self.let_go()
         return True
@@ -333,66 +368,71 @@ cdef class Stream:
     cdef bint close(self) except -1:
         """Leaves the states of all elements at NEXT_TOTAL; false if there are none. The stream stays as it is."""
         cdef Problem p
+        cdef Py_ssize_t k
         if self.own + self.others == 0 or self.outputs == 0:
             return False
         self.make_room(False)
         self.make_states()
-        self.set_rest(&p, self.held)
-        if self.own:
-            self.copy_states(NEXT_TOTAL, TOTAL)
-            self.copy_states(NEXT_OPEN, OPEN)
-            go_on(&p, self.states(NEXT_TOTAL), self.states(NEXT_OPEN), 0, self.held, self.own - self.held, True)
-        if self.others and self.own:
-            merge_states(&p, self.states(NEXT_TOTAL), self.states(OTHERS))
-        elif self.others:
+        if self.own == 0:
             self.copy_states(NEXT_TOTAL, OTHERS)
+            return True
+        self.copy_states(NEXT_TOTAL, TOTAL)
+        self.copy_states(NEXT_OPEN, OPEN)
+        for k in range(self.together):
+            self.set_rest(&p, k, self.held)
+            go_on(&p, self.states(NEXT_TOTAL, k), self.states(NEXT_OPEN, k), 0, self.held, self.own - self.held, True)
+            if self.others:
+                merge_states(&p, self.states(NEXT_TOTAL, k), self.states(OTHERS, k))
         return True
 
-    def _finish(self, cnp.ndarray out):
-        """Stores the results in a contiguous array of floats."""
+    def _finish(self, list outs):
+        """Stores the results of each reduction in a contiguous array of floats."""
         cdef Problem p
-        cdef Scratch s
-        cdef char* memory
-        cdef Py_ssize_t output, count
+        cdef Py_ssize_t k
+        cdef cnp.ndarray out
         self.hold()
         try:
             if not self.close():
                 raise ValueError("no elements")
-            self.set_rest(&p, self.held)
-            p.outer.strides[OUT][0] = cnp.PyArray_ITEMSIZE(out)
-            p.operands[OUT] = Operand(cnp.PyArray_BYTES(out), kind_of(out), False)
-            p.limit = INFINITY if self.weighted else <double>(self.own + self.others)
-            memory = scratch(&p, &s, NULL, 0)
-            if memory == NULL:
-                raise MemoryError
-            for output in range(0, self.outputs, 256):
-                count = min(PANEL, self.outputs - output)
-                set_parameters(&p, &s, output, count)
-                s.states = self.states(NEXT_TOTAL) + output // WIDTH * self.reduction.state_size
-                finish_panel(&p, &s, output, count, False)
-            free(memory)
+            for k, out in enumerate(outs):
+                self.set_rest(&p, k, self.held)
+                p.outer.strides[OUT][0] = cnp.PyArray_ITEMSIZE(out)
+                p.operands[OUT] = Operand(cnp.PyArray_BYTES(out), kind_of(out), False)
+                p.limit = INFINITY if self.weighted else <double>(self.own + self.others)
+                finish_all(&p, self.states(NEXT_TOTAL, k))
         finally:
             self.let_go()
 
-    cdef cnp.ndarray lanes(self, int which):
-        """States as an array of doubles, a row for each output."""
-        cdef Py_ssize_t fields = self.reduction.state_size // (WIDTH * sizeof(double)), output, field
-        cdef cnp.npy_intp* shape = [self.outputs, fields]
-        cdef cnp.ndarray result = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE, 0)
-        cdef double* to = <double*>cnp.PyArray_DATA(result)
-        cdef const double* source = <double*>self.states(which)
-        for output in range(self.outputs):
-            for field in range(fields):
-                to[output*fields + field] = source[(output // WIDTH * fields + field) * WIDTH + output % WIDTH]
-        return result
+    cdef void set_states(self, Problem* p, Py_ssize_t k, cnp.ndarray values):
+        """Has a problem of the k-th reduction give its states to, or take them from, an array of those of all."""
+        cdef Py_ssize_t i
+        self.set_rest(p, k, 0)
+        p.outer.strides[STATE][0] = cnp.PyArray_STRIDE(values, 0)
+        p.operands[STATE] = Operand(cnp.PyArray_BYTES(values), FLOAT64, False)
+        for i in range(k):
+            p.operands[STATE].data += self.reductions[i].state_size // WIDTH
 
-    cdef int set_lanes(self, int which, const double[:, ::1] values) except -1:
-        cdef Py_ssize_t fields = self.reduction.state_size // (WIDTH * sizeof(double)), output, field
-        cdef double* to = <double*>self.states(which)
-        for output in range(self.outputs):
-            for field in range(fields):
-                to[(output // WIDTH * fields + field) * WIDTH + output % WIDTH] = values[output, field]
+    cdef cnp.ndarray lanes(self, int which):
+        """States as an array of doubles, a row for each output, with those of all reductions."""
+        cdef Problem p
+        cdef Py_ssize_t k
+        values = np.empty((self.outputs, self.fields()))
+        for k in range(self.together):
+            self.set_states(&p, k, values)
+            give_states(&p, self.states(which, k), 0, self.outputs)
+        return values
+
+    cdef int set_lanes(self, int which, values) except -1:
+        cdef Problem p
+        cdef Py_ssize_t k
+        for k in range(self.together):
+            self.set_states(&p, k, np.ascontiguousarray(values, np.float64))
+            take_states(&p, self.states(which, k), 0, self.outputs)
         return 0
+
+    cdef Py_ssize_t fields(self):
+        """Numbers of the states of an output."""
+        return sum([self.reductions[k].state_size for k in range(self.together)]) // (WIDTH * sizeof(double))
 
     def _closed(self):
         """The states of all elements, a row for each output, or None, and how many elements that are."""
@@ -405,6 +445,7 @@ cdef class Stream:
     def _absorb(self, states, Py_ssize_t count, bint weighted, int type_number):
         """Merges what another stream's _closed() gave."""
         cdef Problem p
+        cdef Py_ssize_t k
         self.hold()
         try:
             if states is not None:
@@ -413,8 +454,9 @@ cdef class Stream:
                 self.set_lanes(NEXT_TOTAL, states)
                 if self.others:
                     self.copy_states(NEXT_OPEN, OTHERS)
-                    self.set_rest(&p, 0)
-                    merge_states(&p, self.states(NEXT_OPEN), self.states(NEXT_TOTAL))
+                    for k in range(self.together):
+                        self.set_rest(&p, k, 0)
+                        merge_states(&p, self.states(NEXT_OPEN, k), self.states(NEXT_TOTAL, k))
                     self.copy_states(OTHERS, NEXT_OPEN)
                 else:
                     self.copy_states(OTHERS, NEXT_TOTAL)
