@@ -548,7 +548,7 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                          Py_ssize_t rows_ahead, vector* top, int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail; with moments, unless its sum is below `dominated`.
 
-    With each vector one of the rows `ahead` is scanned into `top`, and what lies two blocks further prefetched: so what
+    With each vector one of the rows `ahead` is scanned into `top`, and what lies four blocks further prefetched: so what
     is read from memory comes evenly, in the shade of the arithmetic. (Row by row it came in bursts: 1.3 x the time.)
     """
     cdef vector sums[VECTORS]
@@ -588,7 +588,7 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
             k = LANES*i + WIDTH*j
             if i < rows_ahead:
                 top[j] = vmax(vload(ahead + k), top[j])
-                prefetch_near(ahead + 2*BLOCK + k)
+                prefetch_far(ahead + 4*BLOCK + k)
                 if minded & (MOMENTS | MEANS):
                     top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)

@@ -221,13 +221,16 @@ cdef class Stream:
 
     cdef void gather(self, const Problem* p, Py_ssize_t waiting, Py_ssize_t first, Py_ssize_t count) noexcept:
         """Lets elements of a chunk wait, after `waiting` others."""
+        if count:
+            pack(self.rest + waiting*self.outputs, self.outputs, p, A, 0, self.outputs, first, count)
+            if self.rest_weights != NULL:
+                self.gather_weights(p, waiting, first, count)
+
+    cdef void gather_weights(self, const Problem* p, Py_ssize_t waiting, Py_ssize_t first, Py_ssize_t count) noexcept:
         cdef Problem q = p[0]
         cdef double* x = self.rest + waiting*self.outputs
         cdef double* w = self.rest_weights + waiting*self.outputs
         cdef Py_ssize_t i
-        pack(x, self.outputs, p, A, 0, self.outputs, first, count)
-        if self.rest_weights == NULL:
-            return
         if p.operands[WEIGHTS].data != NULL:
             pack(w, self.outputs, p, WEIGHTS, 0, self.outputs, first, count)
         else:
