@@ -1,6 +1,6 @@
-"""Data larger than memory would like: a file of 4 GiB, a Dask array of 8 GiB on a cluster that loses a worker.
+"""Data larger than memory would like: in chunks of 64 KiB, in a file of 4 GiB, on a cluster that loses a worker.
 
-``python bench/large.py file`` and ``python bench/large.py cluster`` print what csmooth takes as multiples of what
+``python bench/large.py chunks``, ``file`` and ``cluster`` print what csmooth takes as multiples of what one call, or
 NumPy's or Dask's maximum of the same data takes, each the least of several turns, and what must be equal.
 """
 
@@ -69,6 +69,41 @@ def file(gigabytes: float, turns: int) -> None:
             print(f"{key}: {seconds:.3f} s, {ratio:.3f} x np.max, {most:.0f} MiB beyond mapped pages")
 
 
+def chunks(gigabytes: float, turns: int) -> None:
+    """Streams in chunks of 64 KiB, from memory and from one buffer that stays in cache; beside calls on such chunks."""
+    size, random = 2**13, np.random.default_rng(0)
+    numbers, buffer = random.standard_normal(int(gigabytes * 2**27)), random.standard_normal(size)
+    pieces = [numbers[k : k + size] for k in range(0, len(numbers), size)]
+    for accumulator, function in ((csmooth.LogSumExp, csmooth.logsumexp), (csmooth.Boltzmann, csmooth.boltzmann)):
+
+        def stream(parts: list[Any], accumulator: Any = accumulator) -> None:
+            total = accumulator()
+            for part in parts:
+                total.update(part)
+            total.result()
+
+        ways: dict[str, Callable[[], Any]] = {
+            "one call": lambda function=function: function(numbers),
+            "a stream": lambda: stream(pieces),
+            "a call for each chunk": lambda function=function: [function(part) for part in pieces],
+            "np.max": lambda: np.max(numbers),
+            "np.max of each chunk": lambda: [np.max(part) for part in pieces],
+            "calls on a buffer": lambda function=function: [function(buffer) for _ in pieces],
+            "a stream through a buffer": lambda: stream([buffer] * len(pieces)),
+        }
+        best = dict.fromkeys(ways, np.inf)
+        for _ in range(turns):
+            for key, call in ways.items():
+                best[key] = min(best[key], timed(call)[0])
+        for key, base in (
+            ("a stream", "one call"),
+            ("a call for each chunk", "one call"),
+            ("np.max of each chunk", "np.max"),
+            ("a stream through a buffer", "calls on a buffer"),
+        ):
+            print(f"{function.__name__}: {key} takes {best[key] / best[base]:.3f} x {base}")
+
+
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds, and the result."""
     begin = time.perf_counter()
@@ -111,11 +146,9 @@ def cluster(gigabytes: float, turns: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["file", "cluster"])
-    parser.add_argument("--gigabytes", type=float, help="by default 4 and 8")
+    parser.add_argument("what", choices=["chunks", "file", "cluster"])
+    parser.add_argument("--gigabytes", type=float, help="by default 0.125, 4 and 8")
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.what == "file":
-        file(arguments.gigabytes or 4, arguments.turns)
-    else:
-        cluster(arguments.gigabytes or 8, arguments.turns)
+    run, size = {"chunks": (chunks, 0.125), "file": (file, 4), "cluster": (cluster, 8)}[arguments.what]
+    run(arguments.gigabytes or size, arguments.turns)
