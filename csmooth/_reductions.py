@@ -37,6 +37,7 @@ def logsumexp(
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
         and complex numbers, which take the slower way of plain NumPy. Masked elements of a masked array are left out.
+        Of a Dask array, here or in another argument, the result is a Dask array.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -155,6 +156,7 @@ def logmeanexp(
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
         which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
+        Of a Dask array, here or in another argument, the result is a Dask array.
     axis : None, int or tuple of int, optional
         The axes that are reduced; by default all.
     b : array_like, optional
@@ -255,6 +257,7 @@ def boltzmann(
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
         which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
+        Of a Dask array, here or in another argument, the result is a Dask array.
     alpha : float or array_like, optional
         Sharpness. 0 gives the weighted mean, +inf the maximum, -inf the minimum; negative values a smooth minimum. An
         array must broadcast to the shape of `a` with the reduced axes of length 1, as ``alpha[:, np.newaxis]`` does
@@ -352,6 +355,7 @@ def pnorm(
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
         which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
+        Of a Dask array, here or in another argument, the result is a Dask array.
     p : float or array_like, optional
         Any real number. +inf gives the largest absolute value, -inf the smallest, 0 the number of elements other than
         0, as :func:`numpy.linalg.vector_norm`. An array must broadcast to the shape of `a` with the reduced axes of
@@ -443,6 +447,7 @@ def pmean(
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
         which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
+        Of a Dask array, here or in another argument, the result is a Dask array.
     p : float or array_like
         Any real number. 0 gives the geometric mean, +inf the maximum, -inf the minimum. An array must broadcast to the
         shape of `a` with the reduced axes of length 1, as ``p[:, np.newaxis]`` does for one value a row; with more axes

@@ -49,6 +49,7 @@ def smoothmax_stats(
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble,
         which takes the slower way of plain NumPy. Masked elements of a masked array are left out.
+        Of a Dask array, here or in another argument, the result is a Dask array.
     alpha : float or array_like, optional
         Sharpness of `logsumexp` and `boltzmann`, not 0. An array must broadcast to the shape of `a` with the reduced
         axes of length 1, as ``alpha[:, np.newaxis]`` does for one value a row.
