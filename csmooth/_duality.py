@@ -76,6 +76,8 @@ def logsumexp_bounds(
     >>> logsumexp_bounds([1, 2, 4], alpha=-np.inf)
     (np.float64(1.0), np.float64(1.0))
     """
+    if _arrays.any_lazy(a, alpha):
+        a, alpha = np.asarray(a), np.asarray(alpha)
     into = _arrays.operands("logsumexp_bounds", a, axis, None, True)
     sharpness = _arrays.parameter("logsumexp_bounds", "alpha", alpha, into)
     outer = logsumexp(a, axis, alpha=alpha)

@@ -22,7 +22,7 @@ from ._dispatch import kernels
 _EXPONENTIAL = ("logsumexp", "boltzmann")
 _PLAIN = ("maximum", "mean")
 _TOGETHER = dict.fromkeys(_EXPONENTIAL, _EXPONENTIAL) | dict.fromkeys(_PLAIN, _PLAIN)
-_MEANS = ("boltzmann", "logmeanexp", "pmean", "mean")  # of nothing there is none
+_MEANS = ("boltzmann", "logmeanexp", "pmean", "mean", "smoothmax_stats")  # of nothing there is none
 
 
 def reduce(
@@ -57,8 +57,10 @@ def reduce(
         "zero": zero,
     }
     records = _merged_records(function, a, parameter, b, where, workers, into)
-    value = _finished(records, into, function=function, signs=False, **finish)
-    return (value, _finished(records, into, function=function, signs=True, **finish)) if signed else value
+    value = _finished(records, into, function=function, kernel=function, signs=False, **finish)
+    if not signed:
+        return value
+    return value, _finished(records, into, function=function, kernel=function, signs=True, **finish)
 
 
 def stats(
@@ -70,7 +72,7 @@ def stats(
     results = []
     for kernel, parameter in (("maximum", 1.0), ("logsumexp", alpha), ("boltzmann", alpha), ("mean", 1.0)):
         records = _merged_records(kernel, a, parameter, b, where, workers, into)
-        results.append(_finished(records, into, function=kernel, zero=False, **finish))
+        results.append(_finished(records, into, function="smoothmax_stats", kernel=kernel, zero=False, **finish))
     return results
 
 
@@ -117,13 +119,15 @@ def _checked(
     into = _arrays.operands(function, _stand_in(a), axis, _stand_in(b), _stand_in(where), workers)
     if into.plain:
         raise TypeError(f"{function}: Dask arrays of {into.dtype} are not supported")
-    _arrays.parameter(function, name, _stand_in(parameter), into, zero)
     outputs = tuple([1 if k in into.reduced else n for k, n in enumerate(shape)])
     if _common_shape(function, outputs, **{name: parameter}) != outputs:
         raise ValueError(
             f"{function}: {name} of shape {_shape(parameter)} does not broadcast to {outputs}, "
             "the shape of a with the reduced axes of length 1"
         )
+    _arrays.parameter(function, name, _stand_in(parameter), into, zero)
+    if function in _MEANS and 0 in shape and 0 not in outputs:
+        raise ValueError(f"{function}: a reduction of no elements has no result; a has shape {shape}")
     return into
 
 
@@ -202,15 +206,18 @@ def _merged_records(
 
 def _finished(records: da.Array, into: _arrays.Operands, **keywords: Any) -> da.Array:
     axes = () if keywords["keepdims"] else into.reduced
-    return da.map_blocks(
+    return da.blockwise(
         _finish,
+        [k for k in range(records.ndim) if k not in axes],
         records,
+        range(records.ndim),
         result_dtype=into.dtype,
         axes=axes,
         **keywords,
-        drop_axis=list(axes),
+        token=keywords["function"],
+        concatenate=True,
         dtype=into.dtype,
-        meta=np.empty((0,) * (len(into.shape) - len(axes)), into.dtype),
+        meta=np.empty((0,) * (records.ndim - len(axes)), into.dtype),
     )
 
 
@@ -276,6 +283,7 @@ def _finish(
     records: NDArray[Any],
     *,
     function: str,
+    kernel: str,
     signs: bool,
     initial: float | None,
     zero: bool,
@@ -291,19 +299,19 @@ def _finish(
     if not zero and (np.asarray(parameter) == 0).any():
         raise ValueError(f"{function}: alpha must not be 0")
     count, weighted = int(records["count"].max(initial=0)), bool(records["weighted"].any())
-    if records.size and not count and function != "logsumexp" and function != "pnorm":
+    if records.size and not count and function in _MEANS:
         raise ValueError(f"{function}: a reduction of no elements has no result")
-    states = records[function][..., 0]
+    states = records[kernel][..., 0]
     if initial is not None:
-        one, joined = np.empty((2, *records[function].shape))
+        one, joined = np.empty((2, *records[kernel].shape))
         elements = np.full((records.size, 1), initial)
-        kernels.reduce_to_states((function,), 1, elements, None, None, None, None, parameter, [one[..., 0]], 1)
-        kernels.join_states(function, [states, one[..., 0]] if count else [one[..., 0]], parameter, joined[..., 0])
+        kernels.reduce_to_states((kernel,), 1, elements, None, None, None, None, parameter, [one[..., 0]], 1)
+        kernels.join_states(kernel, [states, one[..., 0]] if count else [one[..., 0]], parameter, joined[..., 0])
         states = joined[..., 0]
         count += 1
-    kernels.finish_states(function, states, parameter, np.inf if weighted else float(count), weighted, value, sign)
+    kernels.finish_states(kernel, states, parameter, np.inf if weighted else float(count), weighted, value, sign)
     for result in (value, sign):
-        if function in _MEANS:
+        if kernel in _MEANS:
             result[records["absent"]] = np.nan
         result[np.isnan(records["parameter"])] = np.nan
     return (sign if signs else value).reshape(shape)[()]

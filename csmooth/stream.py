@@ -10,6 +10,7 @@ Weights that cancel cannot be looked at again, as functions do with arrays: then
 
 from __future__ import annotations
 
+import operator
 import struct
 import zlib
 from collections.abc import Callable
@@ -46,7 +47,13 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         array = array.astype(np.float64)
         if not self._zero and (array == 0).any():
             raise ValueError(f"{name}: {self._parameter} must not be 0")
-        outputs = (shape,) if isinstance(shape, int) else tuple(shape)
+        try:
+            lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+            outputs = tuple([operator.index(length) for length in lengths])
+        except TypeError:
+            raise TypeError(f"{name}: shape must be an integer or a tuple of integers, not {shape!r}") from None
+        if min(outputs, default=0) < 0:
+            raise ValueError(f"{name}: shape {shape} has a negative length")
         try:
             spread = np.broadcast_to(array, outputs)
         except ValueError:
@@ -73,7 +80,8 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
             return dtype
         if not np.can_cast(dtype, self.dtype, "safe"):
             raise TypeError(
-                f"{type(self).__name__}: a chunk of {dtype} in a stream of {self.dtype}; give the stream dtype={dtype}"
+                f"{type(self).__name__}: a chunk whose elements count as {dtype} in a stream of {self.dtype}; "
+                f"give the stream dtype={dtype}"
             )
         return self.dtype
 
@@ -218,7 +226,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         return text + (f", result={self.result()})" if self.count and not self.shape else ")")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_bytes, (self.to_bytes(),)
+        return _from_bytes, (type(self), self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, which any machine and every later version can read; with a checksum."""
@@ -281,10 +289,20 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         return new
 
 
+def _from_bytes(accumulator: type[_Accumulator], data: bytes) -> _Accumulator:
+    """What pickles call; a bound method would take its class along."""
+    return accumulator.from_bytes(data)
+
+
 class _Exponential(_Accumulator):
     """What those have in common that take a sharpness."""
 
     _parameter = "alpha"
+
+    @property
+    def alpha(self) -> float | NDArray[np.float64]:
+        """The sharpness."""
+        return self.parameter
 
     def __init__(
         self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
@@ -303,7 +321,8 @@ class LogSumExp(_Exponential):
     shape : int or tuple of int, optional
         Of the results: () for a scalar.
     dtype : dtype, optional
-        Of the results; by default that of the function for the first chunk. Elements must be safe to cast to it.
+        Of the results; by default that of the function for the first chunk. It must be able to hold the dtype that the
+        function has for each chunk, float64 for integers, bools and lists.
 
     Examples
     --------
@@ -368,7 +387,18 @@ class SmoothMaxStats(_Exponential):
         return _stats.SmoothMaxStatsResult(*values)
 
 
-class PNorm(_Accumulator):
+class _Power(_Accumulator):
+    """What those have in common that take an exponent."""
+
+    _parameter = "p"
+
+    @property
+    def p(self) -> float | NDArray[np.float64]:
+        """The exponent."""
+        return self.parameter
+
+
+class PNorm(_Power):
     """Accumulates `csmooth.pnorm`; see `LogSumExp`.
 
     Examples
@@ -379,7 +409,7 @@ class PNorm(_Accumulator):
     np.True_
     """
 
-    _function, _parameter = _reductions.pnorm, "p"
+    _function = _reductions.pnorm
     _kernels, _means = ("pnorm",), (False,)
 
     def __init__(
@@ -389,7 +419,7 @@ class PNorm(_Accumulator):
         self._begin(p, shape, dtype)
 
 
-class PMean(_Accumulator):
+class PMean(_Power):
     """Accumulates `csmooth.pmean`; see `LogSumExp`.
 
     Examples
@@ -400,8 +430,7 @@ class PMean(_Accumulator):
     np.True_
     """
 
-    _function, _parameter = _reductions.pmean, "p"
-    _kernels = ("pmean",)
+    _function, _kernels = _reductions.pmean, ("pmean",)
 
     def __init__(self, p: ArrayLike, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None) -> None:
         """Without elements."""

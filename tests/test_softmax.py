@@ -222,6 +222,23 @@ def test_exact_results(kind: str) -> None:
         assert same_bits(log_softmax(a, alpha=alpha), np.array(log_p)), (a, alpha)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("n", [32, 33, 257, 5000])
+def test_infinite_alpha_of_many_elements(level: str, n: int, dtype: Any) -> None:
+    """The maxima share the whole, also where elements are summed in single precision; beside outputs that do not."""
+    a = np.random.default_rng(n).integers(-9, 9, (n, 40)).astype(dtype)
+    shares = {INF: a == a.max(0), -INF: a == a.min(0)}
+    with running(level):
+        for alpha, share in shares.items():
+            expected = (share / share.sum(0)).astype(dtype)
+            for layout in (a, np.asfortranarray(a)):
+                assert same_bits(softmax(layout, 0, alpha=alpha), expected)
+                assert same_bits(softmax(layout[:, 0], alpha=alpha), expected[:, 0])
+            mixed = softmax(a, 0, alpha=np.where(np.arange(40) % 2, alpha, 0.5))
+            assert same_bits(mixed[:, 1::2], expected[:, 1::2])
+            assert same_bits(mixed[:, ::2], softmax(a[:, ::2], 0, alpha=0.5))
+
+
 @pytest.mark.parametrize("n", [2, 3, 7, 31, 32, 33, 100, 129, 1000, 20000])
 @pytest.mark.parametrize("value", [0.0, -0.3, 1e5, 1e300, INF])
 def test_equal_elements_share_equally(n: int, value: float) -> None:

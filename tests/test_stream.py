@@ -212,6 +212,28 @@ def test_copies_pickles_and_bytes_go_on_alike(name, length):
     assert stream.count == length
 
 
+def test_integers_of_numpy_as_shape():
+    stream = LogSumExp(shape=np.int64(3)).update(np.ones((2, 3)))
+    assert pickle.loads(pickle.dumps(stream)) == stream == LogSumExp(shape=(np.int64(3),)).update(np.ones((2, 3)))
+
+
+def test_cloudpickle():
+    """As Dask and joblib send what functions hold."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    for name, accumulator in CLASSES.items():
+        stream = accumulator(1.5).update([1.0, 2.0])
+        assert pickle.loads(cloudpickle.dumps(stream)) == stream
+        empty = accumulator(1.5)
+        fill = pickle.loads(cloudpickle.dumps(lambda part, empty=empty: empty.copy().update(part)))
+        assert same(fill([1.0, 2.0]).result(), one_shot(name, 1.5, [1.0, 2.0]))
+
+
+def test_the_parameter_can_be_read_only():
+    assert (LogSumExp(2.0).alpha, PNorm(3.0).p) == (2.0, 3.0)
+    with pytest.raises(AttributeError):
+        LogSumExp(2.0).alpha = 3.0
+
+
 def test_weights_and_masks_survive_as_bytes():
     random = np.random.default_rng(9)
     a, b = random.standard_normal((2, 700))
@@ -267,6 +289,12 @@ def test_outputs_without_elements_are_nan():
         (lambda: SmoothMaxStats(0), ValueError, "SmoothMaxStats: alpha must not be 0"),
         (lambda: LogSumExp("x"), TypeError, "alpha has dtype"),
         (lambda: LogSumExp(np.ones(3), shape=2), ValueError, "does not broadcast to shape"),
+        (
+            lambda: LogSumExp(shape=2.0),
+            TypeError,
+            "LogSumExp: shape must be an integer or a tuple of integers, not 2.0",
+        ),
+        (lambda: LogSumExp(shape=(2, -1)), ValueError, "LogSumExp: shape .* has a negative length"),
         (lambda: LogSumExp(dtype=np.longdouble), TypeError, "not supported"),
         (lambda: LogSumExp().update(np.ones(3, complex)), TypeError, "complex128"),
         (lambda: LogSumExp().update(np.array(["x"])), TypeError, "chunk has dtype|a has dtype"),
@@ -285,7 +313,7 @@ def test_bad_input(make, error, match):
 def test_a_failed_update_changes_nothing():
     stream = LogSumExp().update(np.ones(300, np.float32))
     before = stream.to_bytes()
-    with pytest.raises(TypeError, match="a chunk of float64 in a stream of float32"):
+    with pytest.raises(TypeError, match="a chunk whose elements count as float64 in a stream of float32"):
         stream.update(np.ones(3))
     with pytest.raises(ValueError, match="does not broadcast"):
         stream.update(np.ones(3, np.float32), b=np.ones(2, np.float32))

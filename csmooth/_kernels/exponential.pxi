@@ -548,8 +548,9 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                          Py_ssize_t rows_ahead, vector* top, int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail; with moments, unless its sum is below `dominated`.
 
-    With each vector one of the rows `ahead` is scanned into `top`, and what lies four blocks further prefetched: so what
-    is read from memory comes evenly, in the shade of the arithmetic. (Row by row it came in bursts: 1.3 x the time.)
+    With each vector one of the rows `ahead` is scanned into `top`, and what lies four blocks further prefetched: so
+    what is read from memory comes evenly, in the shade of the arithmetic. (Row by row it came in bursts: 1.3 x the
+    time.)
     """
     cdef vector sums[VECTORS]
     cdef vector smalls[VECTORS]

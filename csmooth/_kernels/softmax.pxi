@@ -72,6 +72,11 @@ cdef inline Softmax softmax_of(const State* s, const Parameters* p, bint logarit
     return m
 
 
+cdef inline vmask map_suits_singles(const Softmax* m) noexcept nogil:
+    """Where the maximum or alpha is infinite, elements are not what their terms say."""
+    return suits_singles(m.maximum, vselect(vless(m.alpha, vset(INFINITY)), m.scale, vset(INFINITY)))
+
+
 cdef inline SingleMap single_map(const Softmax* m) noexcept nogil:
     """The sum over the largest term, times that, as rounded as other terms are, gives 1 over their sum."""
     cdef SingleMap r
@@ -100,7 +105,7 @@ cdef bint single_softmax(const void* map, const float* x, float* y, Py_ssize_t c
     cdef SingleMap m = single_map(maps)
     cdef float[SWIDTH] rest
     cdef Py_ssize_t i, whole = count // SWIDTH * SWIDTH
-    if not vall(suits_singles(maps.maximum, maps.scale)):
+    if not vall(map_suits_singles(maps)):
         return False
     for i in range(count // SWIDTH):
         sstore(y + SWIDTH*i, single_probability(sload(x + SWIDTH*i), &m))
@@ -126,7 +131,7 @@ cdef inline void apply_packed(const Softmax* maps, const double* x, Py_ssize_t s
     for j in range(vectors):
         m = maps[j]
         single = single_map(&m)
-        suits = suits_singles(m.maximum, m.scale)
+        suits = map_suits_singles(&m)
         for i in range((rows + 1) // 2):
             for k in range(2):
                 elements[k] = vload(x + stride*min(2*i + k, rows - 1) + WIDTH*j)
@@ -269,7 +274,7 @@ cdef void packed_softmax(const void* maps, const double* x, const double* weight
     cdef Py_ssize_t j
     cdef vmask suits
     for j in range(vectors):
-        suits = suits_singles(m[j].maximum, m[j].scale)
+        suits = map_suits_singles(&m[j])
         all_single = all_single and vall(suits)
         any_single = any_single or vany(suits)
     if all_single:

@@ -482,7 +482,7 @@ cdef class Stream:
 
     @property
     def count(self):
-        """How many elements there were, for each output."""
+        """How many elements there were for each output, also those that were left out."""
         return self.own + self.others
 
     def _get(self):
