@@ -109,7 +109,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         ValueError, numpy.exceptions.AxisError
             For a chunk of another shape. Whatever is raised, the accumulator stays as it was.
         """
-        if b is None and where is True and self._take(chunk):
+        if b is None and where is True and self._take(chunk, axis):
             return self
         name = type(self).__name__
         into = _arrays.operands(name, chunk, axis if self.shape else None, b, where)

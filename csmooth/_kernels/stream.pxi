@@ -318,26 +318,36 @@ cdef class Stream:
         finally:
             self.let_go()
 
-    def _take(self, a):
-        """Adds an array of native floats of the stream's dtype to a stream of numbers; false for what is not such."""
+    def _take(self, a, axis):
+        """Adds an array of native floats of the stream's dtype; false for what there is more to look at."""
         cdef Problem p[TOGETHER]
         cdef Py_ssize_t k
+        cdef int dimension
         cdef cnp.ndarray chunk
-        if type(a) is not cnp.ndarray or self.shape != () or self.weighted or self._blank is not None:
+        if type(a) is not cnp.ndarray or self.weighted or self._blank is not None or self.parameters is not None:
             return False
         chunk = a
         if cnp.PyArray_TYPE(chunk) != self.type_number or not cnp.PyArray_ISNOTSWAPPED(chunk):
             return False
         if self.type_number != cnp.NPY_DOUBLE and self.type_number != cnp.NPY_FLOAT:
             return False
+        dimension = dimension_of(axis, cnp.PyArray_NDIM(chunk)) if self.shape else EVERY
+        if dimension == OTHER:
+            return False
+        for k in range(self.together):
+            begin(&p[k], self.reductions[k])
+            set_turned(&p[k], A, chunk, dimension)
+            p[k].outputs = product_of(&p[k].outer)
+            p[k].length = product_of(&p[k].inner)
+            set_parameter(&p[k], self.parameter if takes_parameter(p[k].reduction) else 1)
+        if p[0].outer.count != len(self.shape):
+            return False
+        for k, length in enumerate(self.shape):
+            if p[0].outer.shape[k] != length:
+                return False
         self.hold()
         try:
             for k in range(self.together):
-                begin(&p[k], self.reductions[k])
-                set_turned(&p[k], A, chunk, EVERY)
-                p[k].outputs = 1
-                p[k].length = product_of(&p[k].inner)
-                set_parameter(&p[k], self.parameter if takes_parameter(p[k].reduction) else 1)
                 self.suit(&p[k])
             self.add(p)
         finally:
