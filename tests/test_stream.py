@@ -336,6 +336,7 @@ def test_maximum_count_reset_and_repr():
     assert SmoothMaxStats(1.0).update([3, 1]).max == 3
     assert stream.reset() == LogSumExp()
     assert stream.max == -np.inf
+    assert stream.update(np.arange(20_000.0)).reset().update([3]) == LogSumExp().update([3])
 
 
 def test_several_threads_lose_nothing():

@@ -483,7 +483,9 @@ cdef class Stream:
         """Forgets all elements."""
         self.hold()
         free(self.rest_weights)
+        free(self.memory)
         self.rest_weights = NULL
+        self.memory = NULL
         self.own = self.held = self.others = 0
         self.weighted = False
         self.type_number = -1
