@@ -35,7 +35,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
     _function: ClassVar[Callable[..., Any]]  # what it gives for one array,
     _parameter: ClassVar[str]  # the name of its parameter,
     _zero: ClassVar[bool] = True  # and whether that may be 0
-    _kernels: ClassVar[tuple[str, ...]]  # the reductions of which it is made,
+    _kernels: ClassVar[tuple[str, ...]]  # the reductions of which it is made, first the one that reads memory best,
     _means: ClassVar[tuple[bool, ...]] = (True,)  # and whether there is none of nothing
     _blank: NDArray[np.bool_] | None
 
@@ -189,9 +189,11 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
         Of norms, the largest or smallest absolute value. -inf (or inf) if there was none.
         """
+        kernel = "maximum" if "maximum" in self._kernels else self._kernels[0]
+        field = sum(map(kernels.state_length, self._kernels[: self._kernels.index(kernel)]))  # states begin with it
         states, _, _ = self._closed()
-        top = np.full(self.shape, -np.inf) if states is None else states[:, 0].reshape(self.shape)
-        sign = np.where((np.asarray(self.parameter) < 0) & (self._kernels[0] != "maximum"), -1.0, 1.0)
+        top = np.full(self.shape, -np.inf) if states is None else states[:, field].reshape(self.shape)
+        sign = np.where((np.asarray(self.parameter) < 0) & (kernel != "maximum"), -1.0, 1.0)
         dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
         return (top * sign).astype(dtype)[()]
 
@@ -381,10 +383,11 @@ class SmoothMaxStats(_Exponential):
     """
 
     _function, _zero = _stats.smoothmax_stats, False
-    _kernels, _means = ("maximum", "logsumexp", "boltzmann", "mean"), (False, False, True, True)
+    _kernels, _means = ("logsumexp", "boltzmann", "maximum", "mean"), (False, True, False, True)
 
     def _joined(self, values: list[Any]) -> _stats.SmoothMaxStatsResult:
-        return _stats.SmoothMaxStatsResult(*values)
+        total, expected, top, mean = values
+        return _stats.SmoothMaxStatsResult(top, total, expected, mean)
 
 
 class _Power(_Accumulator):

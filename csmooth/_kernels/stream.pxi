@@ -274,7 +274,7 @@ cdef class Stream:
             if lead:
                 self.set_rest(&rest[k], k, BLOCK)
                 rest[k].single = p[k].single
-        size = whole if self.together == 1 else max(1, GROUP // self.outputs // BLOCK) * BLOCK
+        size = whole if self.together == 1 else max(1, SUPERBLOCK_BLOCKS // self.outputs) * BLOCK
         with nogil:
             if lead:
                 for k in range(self.together):
