@@ -85,7 +85,15 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
             )
         return self.dtype
 
-    def update(self, chunk: ArrayLike, axis: int = 0, b: ArrayLike | None = None, where: ArrayLike = True) -> Self:
+    def update(
+        self,
+        chunk: ArrayLike,
+        axis: int = 0,
+        b: ArrayLike | None = None,
+        where: ArrayLike = True,
+        *,
+        workers: int | None = None,
+    ) -> Self:
         """Adds the elements of a chunk.
 
         Parameters
@@ -97,6 +105,9 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
             That axis.
         b, where : array_like, optional
             Weights, and which elements count, as in the function of the same name.
+        workers : int, optional
+            How many threads may take part, where the accumulator is of numbers; see `csmooth.set_workers`, which sets
+            the default.
 
         Returns
         -------
@@ -107,12 +118,13 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         TypeError
             For a dtype that cannot be cast safely to that of earlier elements.
         ValueError, numpy.exceptions.AxisError
-            For a chunk of another shape. Whatever is raised, the accumulator stays as it was.
+            For a chunk of another shape, or `workers` that are no number of threads. Whatever is raised, the
+            accumulator stays as it was.
         """
-        if b is None and where is True and self._take(chunk, axis):
+        if b is None and where is True and workers is None and self._take(chunk, axis):
             return self
         name = type(self).__name__
-        into = _arrays.operands(name, chunk, axis if self.shape else None, b, where)
+        into = _arrays.operands(name, chunk, axis if self.shape else None, b, where, workers)
         if into.result_shape(False) != self.shape:
             raise ValueError(
                 f"{name}: a chunk of shape {into.shape}, without axis {axis}, is not of shape {self.shape}"
@@ -125,7 +137,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         if any(self._means) and any(x is not None for x in absent) and not (self.count and self._blank is None):
             blank = _reductions.nothing_left(into)
             blank = (blank if self._blank is None else blank & self._blank) if blank.any() else None
-        self._add(dtype.num, into.a, *absent)
+        self._add(dtype.num, into.a, *absent, into.workers)
         self.dtype = dtype
         self._blank = blank
         return self

@@ -3,6 +3,7 @@
 import copy
 import functools
 import operator
+import os
 import pickle
 import threading
 
@@ -153,6 +154,25 @@ def test_rows_have_the_bits_of_one_array(name, parameter, layout):
     assert same(stream.result(), one_shot(name, whole, a, axis=axis))
 
 
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i2"])
+@pytest.mark.parametrize("options", ["plain", "b", "where", "apart"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_any_number_of_workers_leaves_the_same_bits(monkeypatch, name, options, dtype):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)  # so that more threads than two take part
+    random = np.random.default_rng(11)
+    for first, length in ((0, 1 << 18), (1, 300_000), (255, 1 << 18), (16384, 1 << 18), (20_000, 1_000_000)):
+        a = elements(name, first + length, random).astype(dtype)
+        a = a if options != "apart" else np.repeat(a, 2)[::2]
+        keywords = {"b": random.random(a.size).astype(dtype if dtype != "i2" else "f8")} if options == "b" else {}
+        keywords |= {"where": random.random(a.size) < 0.9} if options == "where" else {}
+        head, tail = ({"chunk": a[x]} | {k: v[x] for k, v in keywords.items()} for x in (np.s_[:first], np.s_[first:]))
+        streams = [CLASSES[name](1.5).update(**head).update(**tail, workers=workers) for workers in (1, 2, 7)]
+        with csmooth.set_workers(3):
+            streams.append(CLASSES[name](1.5).update(**head).update(**tail))
+        assert all(stream == streams[0] for stream in streams)
+        assert same(streams[1].result(), one_shot(name, 1.5, a, **keywords))
+
+
 def check_stats(result, a, parameter, dtype):
     assert result.max == a.max()
     assert reference.units(result.mean, exact("logmeanexp", a, 0.0), dtype) <= 1
@@ -300,6 +320,7 @@ def test_outputs_without_elements_are_nan():
         (lambda: LogSumExp().update(np.array(["x"])), TypeError, "chunk has dtype|a has dtype"),
         (lambda: LogSumExp(shape=3).update(np.ones((5, 4))), ValueError, "a chunk of shape"),
         (lambda: LogSumExp(shape=3).update(np.ones((5, 3)), axis=2), np.exceptions.AxisError, "axis 2"),
+        (lambda: LogSumExp().update(np.ones(3), workers=0), ValueError, "LogSumExp: workers must be positive"),
         (lambda: LogSumExp() + Boltzmann(), TypeError, "unsupported operand"),
         (lambda: LogSumExp().merge(Boltzmann()), TypeError, "cannot merge with Boltzmann"),
         (lambda: LogSumExp().merge(LogSumExp(2.0)), ValueError, "another alpha or shape"),
@@ -317,6 +338,19 @@ def test_a_failed_update_changes_nothing():
         stream.update(np.ones(3))
     with pytest.raises(ValueError, match="does not broadcast"):
         stream.update(np.ones(3, np.float32), b=np.ones(2, np.float32))
+    assert stream.to_bytes() == before
+
+
+@pytest.mark.parametrize("shape", [3, (3, 5)])
+def test_a_chunk_of_another_shape_is_refused_after_others_too(shape):
+    stream = LogSumExp(shape=shape)
+    stream.update(np.ones((300, *stream.shape)))
+    before = stream.to_bytes()
+    for other in ((300,), (300, 4), (3, 300), (300, 3, 4), (300, 5, 3), (300, 3, 5, 1)):
+        with pytest.raises(ValueError, match="a chunk of shape"):
+            stream.update(np.ones(other))
+    with pytest.raises(np.exceptions.AxisError):
+        stream.update(np.ones((300, *stream.shape)), axis=9)
     assert stream.to_bytes() == before
 
 

@@ -430,6 +430,11 @@ cdef inline bint takes_directly(const Problem* p) noexcept nogil:
         p.by_rows and p.length > 1 and p.inner.strides[A][0] != plain_size(p))
 
 
+cdef inline char* aligned(char* memory) noexcept nogil:
+    """Where states begin in memory that has ALIGNMENT bytes more."""
+    return memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
+
+
 cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noexcept nogil:
     """What one worker needs, and `extra`: in `small`, of SMALL bytes, or memory to free; NULL if there is none.
 
@@ -452,7 +457,7 @@ cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noex
     memory = small if size <= SMALL and small != NULL else <char*>malloc(size)
     if memory == NULL:
         return NULL
-    rest = memory + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>memory % ALIGNMENT))
+    rest = aligned(memory)
     for k in range(p.together):
         r = p[k].reduction
         s[k].states = rest

@@ -23,7 +23,8 @@ cdef struct Pieces:
     void (*do_piece)(const Pieces*, Scratch*, Py_ssize_t) noexcept nogil
     Py_ssize_t total
     Py_ssize_t size, first, last        # outputs or superblocks: of a piece; the first of all, one beyond the last
-    Py_ssize_t output           # whose superblocks they are, where outputs are rows
+    Py_ssize_t output           # whose superblocks they are, where outputs are rows,
+    Py_ssize_t begin            # from this element on
     char* states                # of superblocks
     char* maps
     Py_ssize_t taken
@@ -50,11 +51,11 @@ cdef void take_pieces(Work* work) noexcept nogil:
 
 
 cdef int share(const Mapping* m, const Problem* p, void (*do_piece)(const Pieces*, Scratch*, Py_ssize_t) noexcept nogil,
-               Py_ssize_t first, Py_ssize_t last, Py_ssize_t size, int workers, Py_ssize_t output, char* states,
-               char* maps) except -1 nogil:
+               Py_ssize_t first, Py_ssize_t last, Py_ssize_t size, int workers, Py_ssize_t output, Py_ssize_t begin,
+               char* states, char* maps) except -1 nogil:
     """Has outputs or superblocks from `first` to before `last` done, `size` at a time."""
     cdef Pieces pieces = Pieces(Work(take_pieces, 0), p, m, do_piece, (last - first + size - 1) // size, size, first,
-                                last, output, states, maps, 0, False)
+                                last, output, begin, states, maps, 0, False)
     do_together(&pieces.work, min(workers, pieces.total))
     if pieces.failed:
         raise MemoryError
@@ -89,7 +90,8 @@ cdef void do_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nog
         for k in range(p.together):
             states[k] = state
             state += states_size(&p[k])
-        reduce_superblock_together(p, s, states, w.output, p.outputs, (w.first + superblock) * SUPERBLOCK, scanned)
+        reduce_superblock_together(p, s, states, w.output, p.outputs, w.begin + (w.first + superblock)*SUPERBLOCK,
+                                   scanned)
 
 
 cdef void map_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
@@ -123,6 +125,11 @@ cdef inline size_t kept_size(const Problem* p) noexcept nogil:
     return size
 
 
+cdef inline char* memory_for_states(const Problem* p, int workers) noexcept nogil:
+    """Of superblocks that wait to be merged, from aligned() on."""
+    return <char*>malloc(ALIGNMENT + max(KEPT, workers * <Py_ssize_t>kept_size(p)))
+
+
 cdef inline bint is_long(const Problem* p, int workers) noexcept nogil:
     """Whether outputs are too few and too long to be pieces. A slope is summed in the order of its elements."""
     if p.operands[SLOPE].data != NULL or p.outputs > PANEL:
@@ -132,10 +139,13 @@ cdef inline bint is_long(const Problem* p, int workers) noexcept nogil:
     return p.outputs < 2*workers*LANES and p.length > 2*SUPERBLOCK
 
 
-cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, char* states,
-                           int workers) except -1 nogil:
-    """Leaves the state of a row, or those of a panel, in total_states()."""
-    cdef Py_ssize_t superblocks = (p.length + SUPERBLOCK - 1) // SUPERBLOCK
+cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, char* states, int workers,
+                           Py_ssize_t begin, Py_ssize_t end, bint begins) except -1 nogil:
+    """Adds the superblocks from element `begin` to before `end`, of a row or a panel, to total_states().
+
+    `begins`: to nothing.
+    """
+    cdef Py_ssize_t superblocks = (end - begin + SUPERBLOCK - 1) // SUPERBLOCK
     cdef Py_ssize_t size = max(1, min(MOST, superblocks // (PIECES * workers)))
     cdef Py_ssize_t at_once = max(workers, KEPT // <Py_ssize_t>kept_size(p)), first = 0, last, superblock, k
     cdef char* state
@@ -143,11 +153,11 @@ cdef int share_superblocks(const Mapping* m, const Problem* p, Scratch* s, Py_ss
         parameters_of(&p[k], &s[k], output)
     while first < superblocks:
         last = min(first + at_once, superblocks)
-        share(m, p, do_superblocks, first, last, size, workers, output, states, NULL)
+        share(m, p, do_superblocks, first, last, size, workers, output, begin, states, NULL)
         state = states
         for superblock in range(first, last):
             for k in range(p.together):
-                if superblock == 0:
+                if superblock == 0 and begins:
                     memcpy(total_states(&p[k], &s[k]), state, states_size(&p[k]))
                 else:
                     merge_superblock(&p[k], &s[k], state, p.outputs)
@@ -167,7 +177,7 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
         take_states(p, s.states, 0, p.outputs)
     else:
         for output in range(p.outputs if p.by_rows else 1):
-            share_superblocks(m, p, s, output, states, workers)
+            share_superblocks(m, p, s, output, states, workers, 0, p.length, True)
             for k in range(p.together):
                 keep_total(&p[k], &s[k], output)
     for k in range(p.together):
@@ -178,11 +188,11 @@ cdef int share_long(const Mapping* m, const Problem* p, Scratch* s, char* states
             spread_lane(<double*>s.superblock_states, <double*>(s.states + output // WIDTH * r.state_size),
                         output % WIDTH, r.state_size)
             m.prepare(s.extra, s.superblock_states, parameters_of(p, s, output))
-            share(m, p, map_superblocks, 0, superblocks, size, workers, output, NULL, s.extra)
+            share(m, p, map_superblocks, 0, superblocks, size, workers, output, 0, NULL, s.extra)
     elif m != NULL:
         for g in range(groups):
             m.prepare(s.extra + g*m.map_size, s.states + g*r.state_size, s.parameters + g*r.parameters_size)
-        share(m, p, map_superblocks, 0, superblocks, size, workers, 0, NULL, s.extra)
+        share(m, p, map_superblocks, 0, superblocks, size, workers, 0, 0, NULL, s.extra)
     for k in range(p.together if m == NULL or p.operands[OUT].data != NULL else 0):
         finish_panel(&p[k], &s[k], 0, p.outputs, True)
     return 0
@@ -197,13 +207,13 @@ cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1 no
     if not is_long(p, workers):
         if not p.by_rows or size > LANES:
             size = (size + LANES - 1) // LANES * LANES
-        return share(m, p, do_outputs, 0, p.outputs, size, workers, 0, NULL, NULL)
+        return share(m, p, do_outputs, 0, p.outputs, size, workers, 0, 0, NULL, NULL)
     memory = scratch_for(m, p, s, NULL)
-    states = <char*>malloc(ALIGNMENT + max(KEPT, workers * <Py_ssize_t>kept_size(p)))
+    states = memory_for_states(p, workers)
     try:
         if memory == NULL or states == NULL:
             raise MemoryError
-        share_long(m, p, s, states + (ALIGNMENT - <Py_ssize_t>(<uintptr_t>states % ALIGNMENT)), workers)
+        share_long(m, p, s, aligned(states), workers)
     finally:
         free(memory)
         free(states)

@@ -51,6 +51,44 @@ cdef int go_on(const Problem* p, char* total, char* superblock, Py_ssize_t first
     return 0
 
 
+cdef int go_on_together(const Problem* p, Py_ssize_t together, char** total, char** superblock, Py_ssize_t first,
+                        Py_ssize_t last, Py_ssize_t done) except -1 nogil:
+    """As go_on, for several reductions: what the first reads, a superblock at a time, the others find in cache."""
+    cdef Py_ssize_t size = last - first, end, k
+    if together > 1:
+        size = max(1, SUPERBLOCK_BLOCKS // p.outputs) * BLOCK
+    while first < last:
+        end = min(first + size, last)
+        for k in range(together):
+            go_on(&p[k], total[k], superblock[k], first, end, done, False)
+        done += end - first
+        first = end
+    return 0
+
+
+cdef int go_on_shared(const Problem* p, char** total, Py_ssize_t first, Py_ssize_t last, bint begins,
+                      int workers) except -1 nogil:
+    """As go_on for problems that are together, of one output, with several workers: from one superblock's end to
+    another's. `begins`: with no elements in `total`."""
+    cdef Scratch s[TOGETHER]
+    cdef Py_ssize_t k
+    cdef char* memory = scratch(p, s, NULL, 0)
+    cdef char* states = memory_for_states(p, workers)
+    try:
+        if memory == NULL or states == NULL:
+            raise MemoryError
+        for k in range(p.together):
+            set_parameters(&p[k], &s[k], 0, 1)
+            spread_lane(<double*>s[k].superblock_states, <double*>total[k], 0, p[k].reduction.state_size)
+        share_superblocks(NULL, p, s, 0, aligned(states), workers, first, last, begins)
+        for k in range(p.together):
+            set_lane(<double*>total[k], 0, <double*>s[k].superblock_states, p[k].reduction.state_size)
+    finally:
+        free(memory)
+        free(states)
+    return 0
+
+
 cdef int merge_states(const Problem* p, char* total, const char* other) except -1 nogil:
     """Merges the states of all outputs."""
     cdef Scratch s
@@ -213,8 +251,7 @@ cdef class Stream:
 
     cdef char* states(self, int which, Py_ssize_t k) noexcept:
         """Of the k-th reduction."""
-        cdef size_t to_line = ALIGNMENT - <Py_ssize_t>(<uintptr_t>self.memory % ALIGNMENT)
-        return self.memory + to_line + which*self.states_size() + self.size_before(k)
+        return aligned(self.memory) + which*self.states_size() + self.size_before(k)
 
     cdef void copy_states(self, int to, int source) noexcept:
         memcpy(self.states(to, 0), self.states(source, 0), self.states_size())
@@ -244,14 +281,15 @@ cdef class Stream:
         if p.operands[WEIGHTS_MASK].data != NULL:
             leave_out(x, w, 0, self.outputs, &q, WEIGHTS_MASK, True, 0, self.outputs, first, count)
 
-    cdef int add(self, const Problem* p) except -1:
+    cdef int add(self, Problem* p, int workers) except -1:
         """Adds a chunk, a problem for each reduction."""
         cdef Problem rest[TOGETHER]
         cdef char* total[TOGETHER]
         cdef char* superblock[TOGETHER]
-        cdef Py_ssize_t lead, whole, left, first, last, size, k, done = self.own - self.held
+        cdef Py_ssize_t lead, whole, left, first, last, end, k, done = self.own - self.held
         cdef bint picks = (p.operands[WEIGHTS].data != NULL or p.operands[WHERE].data != NULL
                            or p.operands[MASK].data != NULL or p.operands[WEIGHTS_MASK].data != NULL)
+        cdef bint shared
         if p.length == 0 or self.outputs == 0:
             self.own += p.length
             return 0
@@ -274,27 +312,35 @@ cdef class Stream:
             if lead:
                 self.set_rest(&rest[k], k, BLOCK)
                 rest[k].single = p[k].single
-        size = whole if self.together == 1 else max(1, SUPERBLOCK_BLOCKS // self.outputs) * BLOCK
+        shared = workers > 1 and self.outputs == 1 and whole >= SHARED
+        if shared:
+            count_processors()
+        first = lead
+        end = lead + whole
         with nogil:
             if lead:
-                for k in range(self.together):
-                    go_on(&rest[k], total[k], superblock[k], 0, BLOCK, done, False)
+                go_on_together(rest, self.together, total, superblock, 0, BLOCK, done)
                 done += BLOCK
-            first = lead
-            while first < lead + whole:         # what the first reduction reads, the others find in cache
-                last = min(first + size, lead + whole)
-                for k in range(self.together):
-                    go_on(&p[k], total[k], superblock[k], first, last, done, False)
+            if shared:
+                last = first + (SUPERBLOCK - done % SUPERBLOCK) % SUPERBLOCK
+                go_on_together(p, self.together, total, superblock, first, last, done)
                 done += last - first
                 first = last
-        self.gather(p, 0, lead + whole, left)
+                last = first + (end - first) // SUPERBLOCK * SUPERBLOCK
+                p.together = <int>self.together
+                go_on_shared(p, total, first, last, done == 0, workers)
+                p.together = 1
+                done += last - first
+                first = last
+            go_on_together(p, self.together, total, superblock, first, end, done)
+        self.gather(p, 0, end, left)
         self.copy_states(TOTAL, NEXT_TOTAL)
         self.copy_states(OPEN, NEXT_OPEN)
         self.held = left
         self.own += p.length
         return 0
 
-    def _add(self, int type_number, cnp.ndarray a, weights, where, mask, weights_mask):
+    def _add(self, int type_number, cnp.ndarray a, weights, where, mask, weights_mask, int workers):
         """Adds a chunk whose last dimensions, after those of the outputs, are the stream's."""
         cdef Problem p[TOGETHER]
         cdef Py_ssize_t k
@@ -310,7 +356,7 @@ cdef class Stream:
                 set_problem(&p[k], self.reductions[k], len(self.shape), a, weights, where, mask, weights_mask,
                             self.parameter_of(k), None)
                 self.suit(&p[k])
-            self.add(p)
+            self.add(p, workers)
         except BaseException:
             self.weighted = weighted
             self.type_number = known
@@ -322,7 +368,7 @@ cdef class Stream:
         """Adds an array of native floats of the stream's dtype; false for what there is more to look at."""
         cdef Problem p[TOGETHER]
         cdef Py_ssize_t k
-        cdef int dimension
+        cdef int dimension, workers
         cdef cnp.ndarray chunk
         if type(a) is not cnp.ndarray or self.weighted or self._blank is not None or self.parameters is not None:
             return False
@@ -345,11 +391,12 @@ cdef class Stream:
         for k, length in enumerate(self.shape):
             if p[0].outer.shape[k] != length:
                 return False
+        workers = default_workers("", None) if p[0].length >= SHARED else 1
         self.hold()
         try:
             for k in range(self.together):
                 self.suit(&p[k])
-            self.add(p)
+            self.add(p, workers)
         finally:
             self.let_go()
         return True
@@ -511,8 +558,10 @@ cdef class Stream:
             if self.rest_weights != NULL:
                 weights = cnp.PyArray_EMPTY(1, &size, cnp.NPY_DOUBLE, 0)
                 memcpy(cnp.PyArray_DATA(weights), self.rest_weights, size * sizeof(double))
-            return (self.own, self.others, self.weighted, rest, weights, self.lanes(TOTAL), self.lanes(OPEN),
-                    self.lanes(OTHERS))
+            opened = self.lanes(OPEN)
+            if (self.own - self.held) % SUPERBLOCK == 0:
+                opened[:] = 0           # what is left there has been merged, if it was there
+            return self.own, self.others, self.weighted, rest, weights, self.lanes(TOTAL), opened, self.lanes(OTHERS)
         finally:
             self.let_go()
 
