@@ -244,8 +244,8 @@ def apply(arguments: argparse.Namespace) -> None:
     workers = _workers.count("--workers", arguments.workers)
     with set_workers(workers):
         rows = None if arguments.row.accumulator is None else along_rows(arguments.axis, inputs)
-        if workers > 1 and len(inputs) == 1 and inputs[0].mapped and checkpoint is None:
-            rows = None  # threads share a call, not what an accumulator does
+        if rows and workers > 1 and len(inputs) == 1 and inputs[0].mapped and checkpoint is None:
+            rows = None  # threads share a call, not what an accumulator of several outputs does
         if arguments.scheduler is not None:
             result = on_cluster(arguments, inputs)
         elif rows is None:
