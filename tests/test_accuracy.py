@@ -2,7 +2,8 @@
 
 A row is a function, a domain, its inputs, and the bound on their errors. For logsumexp the bound is 1 for ordinary
 data: half a unit is the rounding of the result, the rest that of the terms. Where the result is near zero, because
-maximum and logarithm cancel, it is 1.5. For boltzmann it is 2, as the errors of terms do not end in a logarithm.
+maximum and logarithm cancel, it is 1.5. For boltzmann it is 2, as the errors of terms do not end in a logarithm; and
+6 where elements that outweigh the others are equal: so are their rounding errors then, which otherwise average out.
 ``python tests/test_accuracy.py`` prints the worst errors as a table.
 """
 
@@ -154,6 +155,17 @@ def one_dominates(weighted: bool = False) -> Iterator[Input]:
             yield Input(low / 2 if number % 3 == 0 else low, b | ({"alpha": 2.0} if number % 3 == 0 else {}))
 
 
+def equals_outweigh() -> Iterator[Input]:
+    """Equal elements in one lane, or several, have most of the sum; or there are but two values."""
+    rng = np.random.default_rng(12)
+    for n in (64, 128, 250, 256, 257, 512, 1000):
+        for _ in range(60):
+            high, low, share = rng.uniform(0.1, 5.4), rng.uniform(-30, -3), rng.random()
+            yield Input(np.where(np.arange(n) % 32 == rng.integers(32), high, low), {})
+            yield Input(np.where(rng.random(n) < share, *rng.uniform(-3, 3, 2)), {})
+            yield Input(np.where(np.arange(n) == rng.integers(n), *rng.uniform(-8, 8, 2)), {})
+
+
 def means(dtype: Any = np.float64) -> Iterator[Input]:
     """Sharpness 0 or next to nothing."""
     rng = np.random.default_rng(9)
@@ -201,6 +213,7 @@ ROWS = [
     Row("boltzmann", "1 to 20000 elements, scales 1e-6 to 1e3, with and without weights", boltzmann_of_all_sizes, 2),
     Row("boltzmann", "one element dominates", one_dominates, 2),
     Row("boltzmann", "one element dominates, weights", partial(one_dominates, True), 2),
+    Row("boltzmann", "equal elements outweigh the others", equals_outweigh, 6),
     Row("boltzmann", "alpha 0, 1e-300, -1e-12", means, 2),
     Row("boltzmann", "float32: alpha 0, 1e-300, -1e-12", partial(means, np.float32), 2, np.float32),
 ]
