@@ -339,7 +339,7 @@ def streamed(arguments: argparse.Namespace, inputs: Sequence[Input], rows: bool)
         results = {}
         for group, state in run.states.items():
             if "initial" in arguments:  # merged, as the function does, not added to the last block
-                state.merge(empty.copy().update_one(arguments.initial))
+                state._add_initial(arguments.initial)
             value = np.asarray(state.result())
             results[group] = value[(np.newaxis,) * (first.ndim - value.ndim)] if arguments.keepdims else value
     if arguments.by is None:

@@ -107,7 +107,7 @@ def save(run: Run, name: str, wanted: Mapping[str, str]) -> None:
     ]
     states = {group: base64.b64encode(state.to_bytes()).decode() for group, state in run.states.items()}
     text = json.dumps({"command": wanted, "inputs": inputs, "at": run.at, "states": states}).encode()
-    with failures(name), replacing(name, f"{Path(name).name}.tmp") as file:
+    with failures(name), replacing(name, f".{Path(name).name}.csmooth-tmp") as file:
         file.write(FIRST_LINE + hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
 

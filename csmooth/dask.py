@@ -1,8 +1,8 @@
 """Lazy reductions of Dask arrays; imported only where there is one.
 
 Of each chunk remains a record for each of its outputs: the states of kernels, and how many elements these stand for.
-Records are merged in a tree, in an order that the chunks alone decide; the last one becomes the result. `logsumexp`,
-`boltzmann`, `softmax` and `log_softmax` of one array have the same records, which Dask makes but once.
+Records are merged in a tree, whose shape the chunks and Dask's `split_every` decide; the last one becomes the result.
+`logsumexp`, `boltzmann`, `softmax` and `log_softmax` of one array have the same records, which Dask makes but once.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def reduce(
     into = _checked(function, a, parameter, axis, b, where, workers, name, zero)
     signed = _arrays.flag(function, "return_sign", return_sign)
     finish = {
+        "with_sign": signed,
         "keepdims": _arrays.flag(function, "keepdims", keepdims),
         "initial": _arrays.scalar(function, "initial", initial, into),
         "zero": zero,
@@ -68,7 +69,8 @@ def stats(
 ) -> list[da.Array]:
     """The fields of a `SmoothMaxStatsResult`."""
     into = _checked("smoothmax_stats", a, alpha, axis, b, where, workers, "alpha", False)
-    finish = {"keepdims": _arrays.flag("smoothmax_stats", "keepdims", keepdims), "initial": None, "signs": False}
+    finish = {"keepdims": _arrays.flag("smoothmax_stats", "keepdims", keepdims), "initial": None}
+    finish |= {"signs": False, "with_sign": False}
     results = []
     for kernel, parameter in (("maximum", 1.0), ("logsumexp", alpha), ("boltzmann", alpha), ("mean", 1.0)):
         records = _merged_records(kernel, a, parameter, b, where, workers, into)
@@ -257,6 +259,7 @@ def _merge(
     shape = [1 if k in axis else n for k, n in enumerate(records.shape)]
     if not records.size:  # no outputs, or Dask asks for the dtype
         return np.empty(shape, records.dtype)
+    records = np.require(records, requirements="A")  # what arrives from elsewhere may lie anywhere
     kept = [k for k in range(records.ndim) if k not in axis]
     parts = records.transpose(*kept, *sorted(axis)).reshape(prod(shape), prod(records.shape[k] for k in axis))
     merged = parts[:, 0].copy()
@@ -285,16 +288,17 @@ def _finish(
     function: str,
     kernel: str,
     signs: bool,
+    with_sign: bool,
     initial: float | None,
     zero: bool,
     keepdims: bool,
     result_dtype: np.dtype[Any],
     axes: tuple[int, ...],
 ) -> Any:
-    """The results of records, or their signs."""
+    """The results of records, or their signs; `with_sign`: the results are of absolute values."""
     shape = tuple([n for k, n in enumerate(records.shape) if k not in axes])
-    records = records.reshape(-1)
-    value, sign = np.empty((2, records.size), result_dtype)
+    records = np.require(records, requirements="A").reshape(-1)
+    value, sign = np.ones((2, records.size), result_dtype)
     parameter = _parameter(records)
     if not zero and (np.asarray(parameter) == 0).any():
         raise ValueError(f"{function}: alpha must not be 0")
@@ -309,7 +313,8 @@ def _finish(
         kernels.join_states(kernel, [states, one[..., 0]] if count else [one[..., 0]], parameter, joined[..., 0])
         states = joined[..., 0]
         count += 1
-    kernels.finish_states(kernel, states, parameter, np.inf if weighted else float(count), weighted, value, sign)
+    limit = np.inf if weighted else float(count)
+    kernels.finish_states(kernel, states, parameter, limit, weighted, value, sign if with_sign else None)
     for result in (value, sign):
         if kernel in _MEANS:
             result[records["absent"]] = np.nan
@@ -330,7 +335,7 @@ def _spread_chunk(
     into = _arrays.operands(function, a, axis, None, where, workers)
     sharpness = _arrays.parameter(function, "alpha", alpha, into, zero=True)
     value = _arrays.Results(function, into, None, sharpness)
-    states = records.squeeze(axis)["logsumexp"][..., 0]
+    states = np.require(records, requirements="A").squeeze(axis)["logsumexp"][..., 0]
     kernels.map_given(
         function, len(into.kept), into.a, into.where, into.mask, sharpness, states, value.arranged, into.workers
     )

@@ -5,13 +5,15 @@ with the same bits, however they were cut into chunks. One of another shape does
 outputs. What is merged into it counts as coming after its own elements; the result is then within 1 ulp times max(1,
 condition number) more. Accumulators can be copied, compared, pickled and sent as bytes; several threads may use one.
 
-Weights that cancel cannot be looked at again, as functions do with arrays: then what lies beneath them is lost.
+Weights that cancel, or whose sum overflows, cannot be looked at again, as functions do with arrays: then what lies
+beneath them is lost, or the result is NaN.
 """
 
 from __future__ import annotations
 
 import operator
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from math import prod
@@ -23,6 +25,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _arrays, _reductions, _stats
 from ._dispatch import kernels
 
+MOST_OUTPUTS = 2**40  # those of more would not fit any memory
 _HEAD = struct.Struct("<8sIQ")  # magic, version, length of the description
 _MAGIC = b"csmooth\0"
 _VERSION = 1
@@ -52,18 +55,19 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
             outputs = tuple([operator.index(length) for length in lengths])
         except TypeError:
             raise TypeError(f"{name}: shape must be an integer or a tuple of integers, not {shape!r}") from None
-        if min(outputs, default=0) < 0:
-            raise ValueError(f"{name}: shape {shape} has a negative length")
+        if min(outputs, default=0) < 0 or prod(outputs) > MOST_OUTPUTS:
+            raise ValueError(f"{name}: shape {shape} has a negative length, or too many outputs")
         try:
             spread = np.broadcast_to(array, outputs)
         except ValueError:
             raise ValueError(
                 f"{name}: {self._parameter} of shape {array.shape} does not broadcast to shape {shape}"
             ) from None
-        self.parameter: float | NDArray[np.float64] = float(array) if array.ndim == 0 else spread.copy()
+        self._given: float | NDArray[np.float64] = float(array) if array.ndim == 0 else spread.copy()
         self.wanted = None if dtype is None else self._checked(np.dtype(dtype))
         self.dtype = self.wanted
-        self._set_up(self._kernels, outputs, self.parameter)
+        self._set_up(self._kernels, outputs, self._given)
+        self._lock = threading.RLock()  # what takes several steps; a single one of kernels.Stream has a lock of its own
 
     def _checked(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """A dtype that results can have."""
@@ -123,6 +127,10 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         """
         if b is None and where is True and workers is None and self._take(chunk, axis):
             return self
+        with self._lock:
+            return self._update(chunk, axis, b, where, workers)
+
+    def _update(self, chunk: ArrayLike, axis: int, b: ArrayLike | None, where: ArrayLike, workers: int | None) -> Self:
         name = type(self).__name__
         into = _arrays.operands(name, chunk, axis if self.shape else None, b, where, workers)
         if into.result_shape(False) != self.shape:
@@ -137,7 +145,12 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         if any(self._means) and any(x is not None for x in absent) and not (self.count and self._blank is None):
             blank = _reductions.nothing_left(into)
             blank = (blank if self._blank is None else blank & self._blank) if blank.any() else None
-        self._add(dtype.num, into.a, *absent, into.workers)
+        before, self._blank = self._blank, blank if self._blank is None else self._blank  # which keeps short cuts away
+        try:
+            self._add(dtype.num, into.a, *absent, into.workers)
+        except BaseException:
+            self._blank = before
+            raise
         self.dtype = dtype
         self._blank = blank
         return self
@@ -147,20 +160,30 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         name = type(self).__name__
         if type(other) is not type(self):
             raise TypeError(f"{name}: cannot merge with {type(other).__name__}")
-        if other.shape != self.shape or not np.array_equal(other.parameter, self.parameter, equal_nan=True):
+        if other.shape != self.shape or not np.array_equal(other._given, self._given, equal_nan=True):
             raise ValueError(f"{name}: cannot merge with another {self._parameter} or shape")
-        if other.dtype is None or not other.count:
+        with other._lock:
+            content, closed, others_dtype, others_blank = other._get(), other._closed(), other.dtype, other._blank
+        states, count, weighted = closed
+        if others_dtype is None or not count:
             return self
-        dtype = self._dtype_with(other.dtype)
-        if not self.count:
-            self._restore(other._get(), dtype, other._blank)
-            return self
-        blank = None if self._blank is None or other._blank is None else self._blank & other._blank
-        states, count, weighted = other._closed()
-        self._absorb(states, count, weighted, dtype.num)
-        self.dtype = dtype
-        self._blank = blank
+        with self._lock:
+            dtype = self._dtype_with(others_dtype)
+            if not self.count:
+                self._restore(content, dtype, others_blank)
+                return self
+            blank = None if self._blank is None or others_blank is None else self._blank & others_blank
+            self._absorb(states, count, weighted, dtype.num)
+            self.dtype = dtype
+            self._blank = blank
         return self
+
+    def _add_initial(self, x: float) -> None:
+        """Merges one more element of each output, unrounded, as functions do with `initial`."""
+        one = type(self)(self._given, shape=self.shape, dtype=np.float64).update_one(np.full(self.shape, x))
+        with self._lock:
+            states, count, weighted = one._closed()
+            self._absorb(states, count, weighted, np.dtype(self.dtype or np.float64).num)
 
     def __add__(self, other: Self) -> Self:
         return self.copy().merge(other) if type(other) is type(self) else NotImplemented
@@ -170,25 +193,33 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
     def result(self) -> Any:
         """What the function gives for all elements so far: a scalar, or an array of the accumulator's shape."""
+        with self._lock:
+            return self._result()
+
+    def _result(self) -> Any:
         dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
         own, others, weighted, rest, weights, *_ = self._get()
         if own < kernels.BLOCK_LENGTH and not others:
             chunk = rest.reshape(own, *self.shape).astype(dtype)
-            keywords: dict[str, Any] = {"axis": 0, self._parameter: self.parameter}
+            keywords: dict[str, Any] = {"axis": 0, self._parameter: self._given}
             if weighted:
-                keywords["b"] = weights.reshape(chunk.shape).astype(dtype)
+                keywords["b"] = weights.reshape(chunk.shape)  # doubles, as a number of Python is
             elif weights is not None:
                 keywords["where"] = weights.reshape(chunk.shape) != 0
-            if np.ndim(self.parameter):
-                keywords[self._parameter] = np.asarray(self.parameter)[np.newaxis]
-            return type(self)._function(chunk, **keywords)
+            if np.ndim(self._given):
+                keywords[self._parameter] = np.asarray(self._given)[np.newaxis]
+            value = type(self)._function(chunk, **keywords)
+            with np.errstate(over="ignore", under="ignore"):
+                if isinstance(value, tuple):
+                    return type(value)(*[one.astype(dtype) for one in value])
+                return value.astype(dtype)
         outs = [np.empty(self.shape, dtype) for _ in self._kernels]
         self._finish(outs)
         for out, kernel, mean in zip(outs, self._kernels, self._means, strict=True):
             if mean and self._blank is not None:
                 out[self._blank] = np.nan
             if kernel not in ("maximum", "mean"):
-                out[np.isnan(self.parameter)] = np.nan
+                out[np.isnan(self._given)] = np.nan
         return self._joined([out[()] for out in outs])
 
     def _joined(self, values: list[Any]) -> Any:
@@ -197,7 +228,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
     @property
     def max(self) -> Any:
-        """The largest element so far; for a negative parameter, of which results tend to the minimum, the smallest.
+        """The largest element so far; but the smallest where results tend to it, as for a negative parameter.
 
         Of norms, the largest or smallest absolute value. -inf (or inf) if there was none.
         """
@@ -205,15 +236,16 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
         field = sum(map(kernels.state_length, self._kernels[: self._kernels.index(kernel)]))  # states begin with it
         states, _, _ = self._closed()
         top = np.full(self.shape, -np.inf) if states is None else states[:, field].reshape(self.shape)
-        sign = np.where((np.asarray(self.parameter) < 0) & (kernel != "maximum"), -1.0, 1.0)
+        sign = np.where((np.asarray(self._given) < 0) & (kernel != "maximum"), -1.0, 1.0)
         dtype = np.dtype(np.float64) if self.dtype is None else self.dtype
         return (top * sign).astype(dtype)[()]
 
     def copy(self) -> Self:
         """Another accumulator of the same elements."""
-        new = type(self)(self.parameter, shape=self.shape, dtype=self.wanted)
-        if self.dtype is not None and self.count:
-            new._restore(self._get(), self.dtype, self._blank)
+        new = type(self)(self._given, shape=self.shape, dtype=self.wanted)
+        with self._lock:
+            if self.dtype is not None and self.count:
+                new._restore(self._get(), self.dtype, self._blank)
         return new
 
     def _restore(self, content: tuple[Any, ...], dtype: np.dtype[Any], blank: Any) -> None:
@@ -223,8 +255,9 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
     def reset(self) -> Self:
         """Forgets all elements."""
-        self._clear()
-        self.dtype = self.wanted
+        with self._lock:
+            self._clear()
+            self.dtype = self.wanted
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -234,7 +267,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        text = f"{type(self).__name__}({self._parameter}={self.parameter!r}"
+        text = f"{type(self).__name__}({self._parameter}={self._given!r}"
         text += f", shape={self.shape}" if self.shape else ""
         text += f", count={self.count}"
         return text + (f", result={self.result()})" if self.count and not self.shape else ")")
@@ -244,13 +277,17 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
     def to_bytes(self) -> bytes:
         """The accumulator as bytes, which any machine and every later version can read; with a checksum."""
+        with self._lock:
+            return self._bytes()
+
+    def _bytes(self) -> bytes:
         import json  # which takes as long as a fifth of csmooth to import
 
         own, others, weighted, rest, weights, *states = self._get()
         arrays = [rest, *([] if weights is None else [weights]), *states]
         description = {
             "class": type(self).__name__,
-            "parameter": np.asarray(self.parameter).tolist(),
+            "parameter": np.asarray(self._given).tolist(),
             "shape": self.shape,
             "wanted": None if self.wanted is None else self.wanted.name,
             "dtype": None if self.dtype is None else self.dtype.name,
@@ -316,7 +353,7 @@ class _Exponential(_Accumulator):
     @property
     def alpha(self) -> float | NDArray[np.float64]:
         """The sharpness."""
-        return self.parameter
+        return self._given
 
     def __init__(
         self, alpha: ArrayLike = 1.0, shape: int | tuple[int, ...] = (), *, dtype: DTypeLike | None = None
@@ -410,7 +447,7 @@ class _Power(_Accumulator):
     @property
     def p(self) -> float | NDArray[np.float64]:
         """The exponent."""
-        return self.parameter
+        return self._given
 
 
 class PNorm(_Power):

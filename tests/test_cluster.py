@@ -19,6 +19,10 @@ def slowly(block):
     return block
 
 
+def states_of_tasks(dask_scheduler):
+    return [task.state for task in dask_scheduler.tasks.values()]
+
+
 @pytest.fixture(scope="module")
 def client():
     """Two processes; whoever waits for a dead one gives up soon."""
@@ -40,7 +44,8 @@ def test_a_killed_worker_changes_no_bit(client):
         [csmooth.logsumexp(array), csmooth.boltzmann(array, axis=0), csmooth.softmax(array, axis=0)]
     )
     victim = next(iter(client.run(os.getpid).values()))
-    time.sleep(0.7)
+    while not any(state == "memory" for state in client.run_on_scheduler(states_of_tasks)):
+        time.sleep(0.01)
     assert not any(future.done() for future in futures)
     os.kill(victim, signal.SIGKILL)
     for got, expected in zip(client.gather(futures), calm, strict=True):

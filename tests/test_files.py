@@ -206,6 +206,16 @@ def test_workers(capsys, words):
     assert printed(capsys, "logsumexp", *words, "--workers", "2") == expected
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+@pytest.mark.parametrize("axis", [None, 0])
+def test_an_initial_element(dtype, axis):
+    a = (9 * VALUES).astype(dtype)
+    np.save("a.npy", a)
+    words = ["--initial", "0.1", "--alpha", "0.5", *([] if axis is None else ["--axis", "0"])]
+    assert main(["logsumexp", "a.npy", *words, "--out", "b.npy"]) == 0
+    assert np.array_equal(np.load("b.npy"), csmooth.logsumexp(a, axis, alpha=0.5, initial=0.1))
+
+
 def test_dtype_of_several_files():
     np.save("a.npy", VALUES[:5].astype("f4"))
     np.save("b.npy", VALUES[5:])
@@ -269,6 +279,9 @@ def test_what_is_missing_is_nan(capsys, encoded):
     parquet.write_table(pyarrow.table({"k": key, "x": [1, None, 2], "y": [True, False, True]}), "a")
     assert main(["pnorm", "a", "--by", "k", "--column", "x", "--column", "y", "--axis", "0", "--p", "1"]) == 0
     assert capsys.readouterr().out == "a,3.0,2.0\n,nan,0.0\n"
+    parquet.write_table(pyarrow.table({"x": [True, None]}), "b")
+    assert main(["pnorm", "b", "--axis", "0"]) == 0
+    assert capsys.readouterr().out == "nan\n"
 
 
 # What is wrong

@@ -5,6 +5,7 @@ import functools
 import operator
 import os
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -314,6 +315,7 @@ def test_outputs_without_elements_are_nan():
             TypeError,
             "LogSumExp: shape must be an integer or a tuple of integers, not 2.0",
         ),
+        (lambda: LogSumExp(shape=2**54), ValueError, "too many outputs"),
         (lambda: LogSumExp(shape=(2, -1)), ValueError, "LogSumExp: shape .* has a negative length"),
         (lambda: LogSumExp(dtype=np.longdouble), TypeError, "not supported"),
         (lambda: LogSumExp().update(np.ones(3, complex)), TypeError, "complex128"),
@@ -371,6 +373,41 @@ def test_maximum_count_reset_and_repr():
     assert stream.reset() == LogSumExp()
     assert stream.max == -np.inf
     assert stream.update(np.arange(20_000.0)).reset().update([3]) == LogSumExp().update([3])
+
+
+def test_weights_of_python_are_not_rounded():
+    a = np.arange(5, dtype=np.float32)
+    for b in (0.1, 1e300):
+        assert same(LogSumExp().update(a, b=b).result(), csmooth.logsumexp(a, b=b))
+    stats = SmoothMaxStats().update([1.0, 3.0], b=[np.inf, 1.0])
+    assert stats.result().max == stats.update(np.zeros(1000)).result().max == 3
+
+
+def test_threads_that_merge_or_leave_out_lose_nothing():
+    """Each step is seen whole: the first to come to an empty accumulator, or to one without elements that count."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            total, mean = LogSumExp(shape=300), Boltzmann()
+            part = LogSumExp(shape=300).update(np.zeros((2, 300)))
+
+            def work(step, total=total, mean=mean, part=part):
+                if step % 2:
+                    mean.update(np.ones(40), where=False)
+                else:
+                    mean.update(np.ones(40))
+                total.merge(part)
+
+            threads = [threading.Thread(target=work, args=(step,)) for step in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert total.count == 8
+            assert mean.result() == 1
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_several_threads_lose_nothing():

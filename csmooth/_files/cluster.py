@@ -18,6 +18,9 @@ def reduced(
     distributed = package("--scheduler", "distributed")
     da = package("--scheduler", "dask.array")
     arrays = [lazy(da, source) for source in inputs]
+    if len(arrays) > 1:  # as accumulators have it
+        dtype = np.result_type(*[array.dtype if array.dtype.kind == "f" else np.float64 for array in arrays])
+        arrays = [array.astype(dtype) for array in arrays]
     array = arrays[0]
     if len(arrays) > 1 and axis is None:
         array = da.concatenate([array.reshape(-1) for array in arrays])
@@ -50,6 +53,6 @@ def lazy(da: Any, source: Input) -> Any:
 def piece(source: Stored, rows: slice) -> Array:
     """Rows of an array; the worker's own file must be that of the client."""
     with failures(source.name), source.opened() as (array, _):
-        value = np.asarray(array[rows])
+        value = np.array(array[rows])  # read now, so that what is wrong shows here
     source.check()
     return value

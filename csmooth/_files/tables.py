@@ -191,6 +191,7 @@ class Table(Input):
             for begin in range(0, batch.num_rows, count):
                 piece = batch.slice(begin, count)
                 values = [piece.column(name).to_numpy(zero_copy_only=False) for name in self.names]
+                values = [np.asarray(x, np.float64) if x.dtype == object else x for x in values]  # bools, some missing
                 groups = None
                 if self.key is not None:
                     column = piece.column(self.key)

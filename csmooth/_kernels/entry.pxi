@@ -98,7 +98,7 @@ cdef void begin(Problem* p, const Reduction* reduction) noexcept:
     cdef int operand
     p.together = 1
     p.reduction = reduction
-    p.single = p.has_initial = False
+    p.single = p.has_initial = p.weighted = False
     for operand in range(OPERANDS):
         p.operands[operand].data = NULL
 

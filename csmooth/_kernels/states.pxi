@@ -18,7 +18,9 @@ def reduce_to_states(tuple names, int outer_dims, cnp.ndarray a, weights, where,
     cdef Problem p[TOGETHER]
     cdef Py_ssize_t k
     for k, name in enumerate(names):
-        set_problem(&p[k], reduction_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, None)
+        own = own_parameter(reduction_named(name))
+        set_problem(&p[k], reduction_named(name), outer_dims, a, weights, where, mask, weights_mask,
+                    parameter if own != own else own, None)
         set_states(&p[k], states[k])
         arrange(&p[k])
     p[0].together = len(names)
@@ -35,11 +37,14 @@ cdef void set_line(Problem* p, const Reduction* reduction, cnp.ndarray states, p
     p.by_rows = True
     p.limit = INFINITY
     set_states(p, states)
-    if isinstance(parameter, float):
+    if own_parameter(reduction) == own_parameter(reduction):
+        set_parameter(p, own_parameter(reduction))
+    elif isinstance(parameter, float):
         set_parameter(p, parameter)
     else:
         p.parameter = 0
         set_operand(p, PARAMETER, parameter, 0)
+        p.weighted = has_small_parameter(p)
 
 
 def join_states(str name, list parts, parameter, cnp.ndarray out):
@@ -53,16 +58,18 @@ def join_states(str name, list parts, parameter, cnp.ndarray out):
     memory = scratch(&p, &s, NULL, 2 * r.state_size)
     if memory == NULL:
         raise MemoryError
-    for output in range(0, p.outputs, 256):
-        count = min(PANEL, p.outputs - output)
-        set_parameters(&p, &s, output, count)
-        for k, part in enumerate(parts):
-            set_line(&q, r, part, parameter)
-            take_states(&q, s.superblock_states if k else s.states, output, count)
-            if k:
-                merge_outputs(&p, &s, s.superblock_states, count)
-        give_states(&p, s.states, output, count)
-    free(memory)
+    try:
+        for output in range(0, p.outputs, 256):
+            count = min(PANEL, p.outputs - output)
+            set_parameters(&p, &s, output, count)
+            for k, part in enumerate(parts):
+                set_line(&q, r, part, parameter)
+                take_states(&q, s.superblock_states if k else s.states, output, count)
+                if k:
+                    merge_outputs(&p, &s, s.superblock_states, count)
+            give_states(&p, s.states, output, count)
+    finally:
+        free(memory)
 
 
 cdef void merge_outputs(const Problem* p, Scratch* s, const char* states, Py_ssize_t count) noexcept nogil:
@@ -103,11 +110,12 @@ def finish_states(str name, cnp.ndarray states, parameter, double limit, bint we
     memory = scratch(&p, &s, NULL, 0)
     if memory == NULL:
         raise MemoryError
-    for output in range(0, p.outputs, 256):
-        count = min(PANEL, p.outputs - output)
-        set_parameters(&p, &s, output, count)
-        take_states(&q, s.states, output, count)
-        finish_panel(&p, &s, output, count, False)
+    with nogil:
+        for output in range(0, p.outputs, 256):
+            count = min(PANEL, p.outputs - output)
+            set_parameters(&p, &s, output, count)
+            take_states(&q, s.states, output, count)
+            finish_panel(&p, &s, output, count, False)
     free(memory)
 
 

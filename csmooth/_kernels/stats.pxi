@@ -253,6 +253,6 @@ cdef Reduction MEAN = Reduction(
     sizeof(PlainMeanState), sizeof(Parameters), -INFINITY, 0, False, True, INFINITY, False, False)
 
 
-cdef inline bint takes_parameter(const Reduction* r) noexcept nogil:
-    """False for the maximum and the mean: 1 stands for it."""
-    return r != &MAXIMUM and r != &MEAN
+cdef inline double own_parameter(const Reduction* r) noexcept nogil:
+    """What the maximum and the mean have for a parameter, since they take none; NaN for all others."""
+    return INFINITY if r == &MAXIMUM else 1 if r == &MEAN else NAN      # infinite: weights only say what exists

@@ -172,8 +172,9 @@ cdef class Stream:
 
     cdef parameter_of(self, Py_ssize_t k):
         """That of the k-th reduction."""
-        if not takes_parameter(self.reductions[k]):
-            return 1.0
+        cdef double own = own_parameter(self.reductions[k])
+        if own == own:
+            return own
         return self.parameter if self.parameters is None else self.parameters
 
     cdef void hold(self) noexcept:
@@ -198,6 +199,7 @@ cdef class Stream:
     cdef void set_rest(self, Problem* p, Py_ssize_t k, Py_ssize_t length):
         """The elements that wait, as a problem of the k-th reduction."""
         cdef Py_ssize_t size = sizeof(double)
+        cdef double own = own_parameter(self.reductions[k])
         begin(p, self.reductions[k])
         p.outer.count = p.inner.count = 1
         p.outer.shape[0] = p.outputs = self.outputs
@@ -205,8 +207,8 @@ cdef class Stream:
         p.operands[A] = Operand(<char*>self.rest, FLOAT64, False)
         p.outer.strides[A][0] = p.outer.strides[WEIGHTS][0] = p.outer.strides[PARAMETER][0] = size
         p.inner.strides[A][0] = p.inner.strides[WEIGHTS][0] = size * self.outputs
-        set_parameter(p, self.parameter if takes_parameter(p.reduction) else 1)
-        if self.parameters is not None and takes_parameter(p.reduction):
+        set_parameter(p, self.parameter if own != own else own)
+        if self.parameters is not None and own != own:
             p.operands[PARAMETER] = Operand(cnp.PyArray_BYTES(self.parameters), FLOAT64, False)
             p.weighted = has_small_parameter(p)
         if self.rest_weights != NULL:
@@ -369,6 +371,7 @@ cdef class Stream:
         cdef Problem p[TOGETHER]
         cdef Py_ssize_t k
         cdef int dimension, workers
+        cdef double own
         cdef cnp.ndarray chunk
         if type(a) is not cnp.ndarray or self.weighted or self._blank is not None or self.parameters is not None:
             return False
@@ -385,7 +388,8 @@ cdef class Stream:
             set_turned(&p[k], A, chunk, dimension)
             p[k].outputs = product_of(&p[k].outer)
             p[k].length = product_of(&p[k].inner)
-            set_parameter(&p[k], self.parameter if takes_parameter(p[k].reduction) else 1)
+            own = own_parameter(p[k].reduction)
+            set_parameter(&p[k], self.parameter if own != own else own)
         if p[0].outer.count != len(self.shape):
             return False
         for k, length in enumerate(self.shape):
