@@ -1,7 +1,8 @@
 """Data larger than memory would like: in chunks of 64 KiB, in a file of 4 GiB, on a cluster that loses a worker.
 
-``python bench/large.py chunks``, ``file`` and ``cluster`` print what csmooth takes as multiples of what one call, or
-NumPy's or Dask's maximum of the same data takes, each the least of several turns, and what must be equal.
+``python bench/large.py chunks``, ``file`` and ``cluster`` say what csmooth takes as multiples of what one call, or
+NumPy's or Dask's maximum of the same data takes, each the least of several turns; ``all --readme README.md`` also
+writes that there, between its marks <!-- large -->.
 """
 
 import argparse
@@ -23,9 +24,12 @@ from distributed import Client, LocalCluster
 
 import csmooth
 
+Lines = list[tuple[str, str]]  # what, and its figure
+
 MAXIMUM = "import sys, numpy as np; print(np.max(np.load(sys.argv[1], mmap_mode='r')))"
 
 
+# As for users, not as for tests: modules are compiled once.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
@@ -46,7 +50,7 @@ def memory(command: list[str]) -> float:
     return most / 1024
 
 
-def file(gigabytes: float, turns: int) -> None:
+def file(gigabytes: float, turns: int) -> Lines:
     """From process to process, so that both pay for their imports, with the file in the page cache."""
     with tempfile.TemporaryDirectory() as folder:
         name = str(Path(folder, "large.npy"))
@@ -64,16 +68,19 @@ def file(gigabytes: float, turns: int) -> None:
         for _ in range(turns + 1):  # the first warms up
             for key, command in commands.items():
                 best[key] = min(best[key], ran(command))
-        for key, seconds in best.items():
-            ratio, most = seconds / best["np.max"], memory(commands[key])
-            print(f"{key}: {seconds:.3f} s, {ratio:.3f} x np.max, {most:.0f} MiB beyond mapped pages")
+        lines = []
+        for key in ("logsumexp", "boltzmann"):
+            lines.append((f"`{key}` of a file of {gigabytes:g} GiB, x `np.max`", f"{best[key] / best['np.max']:.2f}"))
+            lines.append((f"`{key}` of it, MiB beyond mapped pages", f"{memory(commands[key]):.0f}"))
+        return lines
 
 
-def chunks(gigabytes: float, turns: int) -> None:
+def chunks(gigabytes: float, turns: int) -> Lines:
     """Streams in chunks of 64 KiB, from memory and from one buffer that stays in cache; beside calls on such chunks."""
     size, random = 2**13, np.random.default_rng(0)
     numbers, buffer = random.standard_normal(int(gigabytes * 2**27)), random.standard_normal(size)
     pieces = [numbers[k : k + size] for k in range(0, len(numbers), size)]
+    lines = []
     for accumulator, function in ((csmooth.LogSumExp, csmooth.logsumexp), (csmooth.Boltzmann, csmooth.boltzmann)):
 
         def stream(parts: list[Any], accumulator: Any = accumulator) -> None:
@@ -101,7 +108,8 @@ def chunks(gigabytes: float, turns: int) -> None:
             ("np.max of each chunk", "np.max"),
             ("a stream through a buffer", "calls on a buffer"),
         ):
-            print(f"{function.__name__}: {key} takes {best[key] / best[base]:.3f} x {base}")
+            lines.append((f"`{function.__name__}`, 64 KiB at once: {key}, x {base}", f"{best[key] / best[base]:.2f}"))
+    return lines
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -111,7 +119,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - begin, value
 
 
-def cluster(gigabytes: float, turns: int) -> None:
+def cluster(gigabytes: float, turns: int) -> Lines:
     """Two workers of 700 MiB, one of which is killed in the end; each makes its chunks of random numbers."""
     options = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "700MiB", "dashboard_address": None}
     with LocalCluster(**options) as machines, Client(machines) as client:
@@ -132,23 +140,35 @@ def cluster(gigabytes: float, turns: int) -> None:
                 lazy = reduction(array(seed))
                 seconds, results[key, seed] = timed(lambda lazy=lazy: client.compute(lazy).result())
                 best[key] = min(best[key], seconds)
-        for key, seconds in best.items():
-            print(f"{key}: {seconds:.2f} s, {seconds / best['max']:.3f} x max")
+        of = f"of {gigabytes:g} GiB on two workers of 700 MiB"
+        lines = [(f"{key} {of}, x `max`", f"{s / best['max']:.2f}") for key, s in best.items() if key != "max"]
 
         victim = next(iter(client.run(os.getpid).values()))
         threading.Timer(best["logsumexp"] / 3, os.kill, (victim, signal.SIGKILL)).start()
         seconds, value = timed(lambda: client.compute(csmooth.logsumexp(array(0))).result())
         same = value == results["logsumexp", 0]
-        print(f"logsumexp, a worker killed after {best['logsumexp'] / 3:.1f} s: {seconds:.2f} s, same bits: {same}")
-        if not same:
-            sys.exit(1)
+        lines.append((f"logsumexp {of}, one of them killed, x `max`", f"{seconds / best['max']:.2f}"))
+        lines.append(("with the same bits", "yes" if same else "NO"))
+        return lines
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["chunks", "file", "cluster"])
+    parser.add_argument("what", choices=["chunks", "file", "cluster", "all"])
+    parser.add_argument("--readme", metavar="FILE", help="write a table there")
     parser.add_argument("--gigabytes", type=float, help="by default 0.125, 4 and 8")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, help="by default 12, 12 and 2")
     arguments = parser.parse_args()
-    run, size = {"chunks": (chunks, 0.125), "file": (file, 4), "cluster": (cluster, 8)}[arguments.what]
-    run(arguments.gigabytes or size, arguments.turns)
+    runs = {"chunks": (chunks, 0.125, 12), "file": (file, 4, 12), "cluster": (cluster, 8, 2)}
+    table = ["| what | figure |", "| --- | ---: |"]
+    for name in runs if arguments.what == "all" else [arguments.what]:
+        run, size, turns = runs[name]
+        for what, figure in run(arguments.gigabytes or size, arguments.turns or turns):
+            print(f"{what}: {figure}", flush=True)
+            table.append(f"| {what} | {figure} |")
+    if arguments.readme:
+        path = Path(arguments.readme)
+        before, _, rest = path.read_text().partition("<!-- large -->\n")
+        path.write_text(
+            before + "<!-- large -->\n" + "\n".join(table) + "\n<!-- /large -->" + rest.partition("<!-- /large -->")[2]
+        )

@@ -4,8 +4,6 @@ A checkpoint is one line, the checksum of the rest, and JSON: what was asked for
 was like, and the state of each group. It is replaced as a whole, so that at any moment there is an old or a new one.
 """
 
-import base64
-import hashlib
 import json
 import signal
 import time
@@ -101,6 +99,9 @@ def saved_steps(run: Run, name: str, wanted: Mapping[str, str]) -> Iterator[None
 
 def save(run: Run, name: str, wanted: Mapping[str, str]) -> None:
     """Replaces the checkpoint by that of now."""
+    import base64
+    import hashlib
+
     inputs = [
         {"name": source.name, "identity": source.identity, "position": position}
         for source, position in zip(run.inputs, run.positions, strict=True)
@@ -113,6 +114,9 @@ def save(run: Run, name: str, wanted: Mapping[str, str]) -> None:
 
 def restore(run: Run, name: str, wanted: Mapping[str, str], contents: bytes) -> None:
     """Takes the states and positions from a checkpoint; CommandError if they are not of this run."""
+    import base64
+    import hashlib
+
     if not contents.startswith(FIRST_LINE):
         raise CommandError(f"{name}: no checkpoint, or not of this version; nothing is changed")
     checksum, _, text = contents.removeprefix(FIRST_LINE).partition(b"\n")

@@ -6,7 +6,6 @@ import os
 import struct
 import sys
 import warnings
-import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -168,6 +167,8 @@ def npy(name: str, path: str, options: Options) -> Input:
 
 def npz(name: str, path: str, options: Options) -> Input:
     """A member of what numpy.savez or numpy.savez_compressed writes."""
+    import zipfile  # which takes a while, as does what else is imported where it is used
+
     with zipfile.ZipFile(path) as archive:
         names = {member.removesuffix(".npy"): member for member in archive.namelist()}
         member = names[chosen(name, options.member, names)]

@@ -1,9 +1,6 @@
 """Files that are replaced as a whole."""
 
 import os
-import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +11,8 @@ from .inputs import CommandError
 
 def replaceable(name: str) -> Path:
     """Where a file of this name is or will be; CommandError or OSError if it cannot be written."""
+    import tempfile
+
     target = Path(os.path.realpath(name))
     if target.exists() and not target.is_file():
         raise CommandError(f"{name}: not a regular file")
@@ -27,6 +26,9 @@ def replacing(name: str, temporary: str | None = None) -> Iterator[IO[bytes]]:
 
     Until then it has a `temporary` name in the same directory, which nobody else uses; by default a random one.
     """
+    import secrets
+    import shutil
+
     target = replaceable(name)
     unfinished = target.with_name(temporary or f".csmooth-{secrets.token_hex(8)}.tmp")
     try:
