@@ -115,7 +115,7 @@ def smoothmax_stats(
         Task("logsumexp", sharpness, total.array),  # the first, since it prefetches
         Task("boltzmann", sharpness, expected.array),
         Task("maximum", np.inf, top.array),
-        Task("mean", 1.0, mean.array),  # any that is positive
+        Task("mean", 1.0, mean.array),  # these two take no parameter
     ]
     if into.plain:
         tasks[2:] = [Task("logsumexp", np.inf, top.array), Task("logmeanexp", 0.0, mean.array)]

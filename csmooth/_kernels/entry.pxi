@@ -112,8 +112,21 @@ cdef inline Py_ssize_t product_of(const Dimensions* d) noexcept:
 
 
 cdef void set_parameter(Problem* p, double parameter) noexcept:
-    p.parameter = parameter
-    p.weighted = abs(parameter) < p.reduction.smallest_parameter
+    """A number for all outputs, or what the reduction has in its place."""
+    cdef double own = own_parameter(p.reduction)
+    p.parameter = parameter if own != own else own
+    p.weighted = abs(p.parameter) < p.reduction.smallest_parameter
+
+
+cdef void give_parameter(Problem* p, parameter):
+    """A float, or an array of doubles of the shape of the outputs."""
+    cdef double own = own_parameter(p.reduction)
+    if own == own or isinstance(parameter, float):
+        set_parameter(p, own if own == own else parameter)
+    else:
+        p.parameter = 0
+        set_operand(p, PARAMETER, parameter, 0)
+        p.weighted = has_small_parameter(p)
 
 
 cdef void set_problem(Problem* p, const Reduction* reduction, int outer_dims, cnp.ndarray a, weights, where, mask,
@@ -137,12 +150,7 @@ cdef void set_problem(Problem* p, const Reduction* reduction, int outer_dims, cn
         set_operand(p, MASK, mask, inner_dims)
     if weights_mask is not None:
         set_operand(p, WEIGHTS_MASK, weights_mask, inner_dims)
-    if isinstance(parameter, float):
-        set_parameter(p, parameter)
-    else:
-        p.parameter = 0
-        set_operand(p, PARAMETER, parameter, 0)
-        p.weighted = has_small_parameter(p)
+    give_parameter(p, parameter)
     p.weighted = p.weighted or weights is not None
     if initial is not None:
         p.has_initial = True

@@ -18,9 +18,7 @@ def reduce_to_states(tuple names, int outer_dims, cnp.ndarray a, weights, where,
     cdef Problem p[TOGETHER]
     cdef Py_ssize_t k
     for k, name in enumerate(names):
-        own = own_parameter(reduction_named(name))
-        set_problem(&p[k], reduction_named(name), outer_dims, a, weights, where, mask, weights_mask,
-                    parameter if own != own else own, None)
+        set_problem(&p[k], reduction_named(name), outer_dims, a, weights, where, mask, weights_mask, parameter, None)
         set_states(&p[k], states[k])
         arrange(&p[k])
     p[0].together = len(names)
@@ -37,14 +35,7 @@ cdef void set_line(Problem* p, const Reduction* reduction, cnp.ndarray states, p
     p.by_rows = True
     p.limit = INFINITY
     set_states(p, states)
-    if own_parameter(reduction) == own_parameter(reduction):
-        set_parameter(p, own_parameter(reduction))
-    elif isinstance(parameter, float):
-        set_parameter(p, parameter)
-    else:
-        p.parameter = 0
-        set_operand(p, PARAMETER, parameter, 0)
-        p.weighted = has_small_parameter(p)
+    give_parameter(p, parameter)
 
 
 def join_states(str name, list parts, parameter, cnp.ndarray out):

@@ -133,7 +133,8 @@ cdef class Stream:
     cdef const Reduction* reductions[TOGETHER]
     cdef Py_ssize_t together            # how many
     cdef double parameter
-    cdef cnp.ndarray parameters         # an array of this shape, or None
+    cdef cnp.ndarray parameters         # an array of this shape, or None,
+    cdef cnp.ndarray parameters_in_line         # and the same in one dimension
     cdef Py_ssize_t outputs
     cdef int type_number                # NumPy's, of results: elements are taken for such; -1: not known yet
     cdef bint weighted                  # weights have been given
@@ -169,13 +170,7 @@ cdef class Stream:
             self.parameter = parameter
         else:
             self.parameters = parameter
-
-    cdef parameter_of(self, Py_ssize_t k):
-        """That of the k-th reduction."""
-        cdef double own = own_parameter(self.reductions[k])
-        if own == own:
-            return own
-        return self.parameter if self.parameters is None else self.parameters
+            self.parameters_in_line = np.ravel(parameter)
 
     cdef void hold(self) noexcept:
         if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
@@ -199,7 +194,6 @@ cdef class Stream:
     cdef void set_rest(self, Problem* p, Py_ssize_t k, Py_ssize_t length):
         """The elements that wait, as a problem of the k-th reduction."""
         cdef Py_ssize_t size = sizeof(double)
-        cdef double own = own_parameter(self.reductions[k])
         begin(p, self.reductions[k])
         p.outer.count = p.inner.count = 1
         p.outer.shape[0] = p.outputs = self.outputs
@@ -207,10 +201,10 @@ cdef class Stream:
         p.operands[A] = Operand(<char*>self.rest, FLOAT64, False)
         p.outer.strides[A][0] = p.outer.strides[WEIGHTS][0] = p.outer.strides[PARAMETER][0] = size
         p.inner.strides[A][0] = p.inner.strides[WEIGHTS][0] = size * self.outputs
-        set_parameter(p, self.parameter if own != own else own)
-        if self.parameters is not None and own != own:
-            p.operands[PARAMETER] = Operand(cnp.PyArray_BYTES(self.parameters), FLOAT64, False)
-            p.weighted = has_small_parameter(p)
+        if self.parameters is None:
+            set_parameter(p, self.parameter)
+        else:
+            give_parameter(p, self.parameters_in_line)
         if self.rest_weights != NULL:
             p.operands[WEIGHTS] = Operand(<char*>self.rest_weights, FLOAT64, False)
             p.weighted = True
@@ -356,7 +350,7 @@ cdef class Stream:
             self.weighted = weighted or weights is not None
             for k in range(self.together):
                 set_problem(&p[k], self.reductions[k], len(self.shape), a, weights, where, mask, weights_mask,
-                            self.parameter_of(k), None)
+                            self.parameter if self.parameters is None else self.parameters, None)
                 self.suit(&p[k])
             self.add(p, workers)
         except BaseException:
@@ -371,7 +365,6 @@ cdef class Stream:
         cdef Problem p[TOGETHER]
         cdef Py_ssize_t k
         cdef int dimension, workers
-        cdef double own
         cdef cnp.ndarray chunk
         if type(a) is not cnp.ndarray or self.weighted or self._blank is not None or self.parameters is not None:
             return False
@@ -388,8 +381,7 @@ cdef class Stream:
             set_turned(&p[k], A, chunk, dimension)
             p[k].outputs = product_of(&p[k].outer)
             p[k].length = product_of(&p[k].inner)
-            own = own_parameter(p[k].reduction)
-            set_parameter(&p[k], self.parameter if own != own else own)
+            set_parameter(&p[k], self.parameter)
         if p[0].outer.count != len(self.shape):
             return False
         for k, length in enumerate(self.shape):
