@@ -392,3 +392,17 @@ def test_pieces_of_memory_that_differ_elsewhere(level: str, name: str) -> None:
             memory = np.full(1100, filler)
             memory[start : start + 1000] = values
             assert same_bits(function(memory[start : start + 1000]), expected)
+
+
+@every_function
+@pytest.mark.parametrize("n", [20, 300])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_wherever_in_a_cache_line_columns_begin(level: str, name: str, n: int, workers: int) -> None:
+    """Panels of outputs begin with a line, in the middle of which arrays begin."""
+    function = function_of(name)
+    memory = FUNCTIONS[name].domain(np.random.default_rng(n).normal(size=(n, 1000)))
+    expected = function(np.ascontiguousarray(memory.T), axis=1)
+    for start in range(9):
+        for end in (start + 255, start + 262, 990):
+            results = function(memory[:, start:end], axis=0, workers=workers)
+            assert same_bits(results, expected[start:end])

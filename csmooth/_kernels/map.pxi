@@ -331,10 +331,12 @@ cdef void map_outputs(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t
     cdef char* rest = s.extra + (PANEL // WIDTH) * m.map_size
     cdef Slopes* slopes = <Slopes*>rest
     cdef double* z = <double*>(slopes + 1) if p.operands[SLOPE].data != NULL else NULL
-    cdef Py_ssize_t output
+    cdef Py_ssize_t output = first, count
     s.terms = <double*>rest if stores_terms(m, p) else NULL
-    for output in range(first, last, 256):
-        map_panel(m, p, s, output, min(PANEL, last - output), s.extra, direct, out_direct, z, slopes)
+    while output < last:
+        count = panel_from(p, output, last, direct)
+        map_panel(m, p, s, output, count, s.extra, direct, out_direct, z, slopes)
+        output += count
     if p.streams:
         stream_end()
 

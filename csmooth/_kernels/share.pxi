@@ -69,9 +69,9 @@ cdef inline char* scratch_for(const Mapping* m, const Problem* p, Scratch* s, ch
 cdef void do_outputs(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t first = w.first + i*w.size, last = min(w.last, first + w.size)
     if w.mapping == NULL:
-        reduce_outputs(w.problem, s, first, last)
+        reduce_outputs(w.problem, s, max(0, first), last)
     else:
-        map_outputs(w.mapping, w.problem, s, first, last)
+        map_outputs(w.mapping, w.problem, s, max(0, first), last)
 
 
 cdef void do_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept nogil:
@@ -203,11 +203,13 @@ cdef int share_all(const Mapping* m, const Problem* p, int workers) except -1 no
     cdef Scratch s[TOGETHER]
     cdef char* memory
     cdef char* states
-    cdef Py_ssize_t size = max(p.outputs // (PIECES * workers), PIECE // p.length, 1)
+    cdef Py_ssize_t size = max(p.outputs // (PIECES * workers), PIECE // p.length, 1), before
     if not is_long(p, workers):
         if not p.by_rows or size > LANES:
             size = (size + LANES - 1) // LANES * LANES
-        return share(m, p, do_outputs, 0, p.outputs, size, workers, 0, 0, NULL, NULL)
+        # The first piece lacks some, if others can then begin with a cache line.
+        before = outputs_before_line(p, 0) if takes_directly(p) else 0
+        return share(m, p, do_outputs, before - LANES if before else 0, p.outputs, size, workers, 0, 0, NULL, NULL)
     memory = scratch_for(m, p, s, NULL)
     states = memory_for_states(p, workers)
     try:

@@ -291,7 +291,7 @@ cdef void single_tile(State* s, const Parameters* p, const Block* a, Py_ssize_t 
     cdef bint all_suit = True, any_suits = False
     cdef Py_ssize_t j, field
     for j in range(vectors):
-        maximum = scan_column(a, WIDTH*j, &unused, 0)
+        maximum = scan_column(a, WIDTH*j, &unused, False, 0)
         t[j] = s[j]
         if first:
             start(&t[j], maximum, &p[j], TIES)

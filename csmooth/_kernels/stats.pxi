@@ -192,7 +192,7 @@ cdef void mean_tile(void* states, const void* parameters, const Block* a, Py_ssi
     for j in range(vectors):
         if first:
             s[j] = no_mean()
-        s[j].maximum = vmax(scan_column(a, WIDTH*j, &minimum, MEANS), s[j].maximum)
+        s[j].maximum = vmax(scan_column(a, WIDTH*j, &minimum, False, MEANS), s[j].maximum)
         s[j].minimum = vmin(minimum, s[j].minimum)
     if a.weights != NULL:
         add_tile_to_mean(s, a, vectors, True)
