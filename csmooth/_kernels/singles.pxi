@@ -141,7 +141,7 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
         for j in range(SVECTORS):
             k = LANES*i + SWIDTH*j
             if i < rows_ahead:
-                prefetch_near(ahead + 4*BLOCK + k)
+                prefetch_near(ahead + 8*BLOCK + k)
                 top[j] = smax(sload(ahead + k), top[j])
             add_single(element(a, LANES*start + k, minded), &r, &powers[j], &rests[j], &ties[j], minded)
     if tail != NULL:
