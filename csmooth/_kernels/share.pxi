@@ -12,11 +12,13 @@ cdef enum:
     PIECE = 1 << 14             # elements of a piece at least: some 7 us
     PIECES = 32                 # a worker, unless they become too small: all should end at about the same time
     MOST = 8                    # superblocks of a piece
+    PARTS = 16                  # most workers that begin far from each other
     KEPT = 1 << 17              # bytes of states that wait to be merged
 
 
 cdef struct Pieces:
-    # `do_piece` is to be done, with scratch of one's own, for each index below `total`.
+    # `do_piece` is to be done, with scratch of one's own, for each index below `total`. Whoever joins begins with a
+    # part of its own, which another call may have left in the cache of its processor, then helps with the others.
     Work work
     const Problem* problem
     const Mapping* mapping      # or NULL
@@ -27,8 +29,13 @@ cdef struct Pieces:
     Py_ssize_t begin            # from this element on
     char* states                # of superblocks
     char* maps
-    Py_ssize_t taken
+    Py_ssize_t parts, joined
+    Py_ssize_t taken[PARTS]     # pieces, of each part
     bint failed
+
+
+cdef inline Py_ssize_t first_of_part(const Pieces* w, Py_ssize_t part) noexcept nogil:
+    return w.total * part // w.parts
 
 
 cdef void take_pieces(Work* work) noexcept nogil:
@@ -37,15 +44,19 @@ cdef void take_pieces(Work* work) noexcept nogil:
     cdef Scratch s[TOGETHER]
     cdef char small[SMALL]
     cdef char* memory = NULL
-    cdef Py_ssize_t i = counter_add(&w.taken, 1)
-    while i < w.total:
+    cdef Py_ssize_t part = counter_add(&w.joined, 1) % w.parts, finished = 0, i
+    while finished < w.parts:
+        i = first_of_part(w, part) + counter_add(&w.taken[part], 1)
+        if i >= first_of_part(w, part + 1):
+            part = (part + 1) % w.parts
+            finished += 1
+            continue
         if memory == NULL:
             memory = scratch_for(w.mapping, w.problem, s, small)
         if memory == NULL:
             w.failed = True
         else:
             w.do_piece(w, s, i)
-        i = counter_add(&w.taken, 1)
     if memory != NULL and memory != small:
         free(memory)
 
@@ -54,8 +65,21 @@ cdef int share(const Mapping* m, const Problem* p, void (*do_piece)(const Pieces
                Py_ssize_t first, Py_ssize_t last, Py_ssize_t size, int workers, Py_ssize_t output, Py_ssize_t begin,
                char* states, char* maps) except -1 nogil:
     """Has outputs or superblocks from `first` to before `last` done, `size` at a time."""
-    cdef Pieces pieces = Pieces(Work(take_pieces, 0), p, m, do_piece, (last - first + size - 1) // size, size, first,
-                                last, output, begin, states, maps, 0, False)
+    cdef Pieces pieces
+    memset(&pieces, 0, sizeof(pieces))
+    pieces.work = Work(take_pieces, 0)
+    pieces.problem = p
+    pieces.mapping = m
+    pieces.do_piece = do_piece
+    pieces.total = (last - first + size - 1) // size
+    pieces.size = size
+    pieces.first = first
+    pieces.last = last
+    pieces.output = output
+    pieces.begin = begin
+    pieces.states = states
+    pieces.maps = maps
+    pieces.parts = max(1, min(PARTS, min(workers, pieces.total)))
     do_together(&pieces.work, min(workers, pieces.total))
     if pieces.failed:
         raise MemoryError
