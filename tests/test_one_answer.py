@@ -395,10 +395,9 @@ def test_pieces_of_memory_that_differ_elsewhere(level: str, name: str) -> None:
 
 
 @every_function
-@pytest.mark.parametrize("n", [20, 300])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("n", "workers"), [(20, 1), (300, 1), (300, 2)])
 def test_wherever_in_a_cache_line_columns_begin(level: str, name: str, n: int, workers: int) -> None:
-    """Panels of outputs begin with a line, in the middle of which arrays begin."""
+    """Panels of outputs begin with a line, in the middle of which arrays begin. The longest is worth a helper."""
     function = function_of(name)
     memory = FUNCTIONS[name].domain(np.random.default_rng(n).normal(size=(n, 1000)))
     expected = function(np.ascontiguousarray(memory.T), axis=1)

@@ -761,7 +761,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
 
 # Tiles: a block of up to LANES outputs side by side, each with its own state
 
-cdef inline void scan_rows(const Block* a, Py_ssize_t k, vector* maximum, vector* minimum, int minded) noexcept nogil:
+cdef inline void scan_at(const Block* a, Py_ssize_t k, vector* maximum, vector* minimum, int minded) noexcept nogil:
     """Raises the maxima of WIDTH outputs to the elements at `k`, and lowers the minima, without absent elements."""
     cdef vector x = vload(a.x + k), least
     maximum[0] = vmax(x, maximum[0])
@@ -784,9 +784,9 @@ cdef inline vector scan_column(const Block* a, Py_ssize_t column, vector* minimu
         bottom[j] = vset(INFINITY)
     for i in range(whole):
         for j in range(4):
-            scan_rows(a, a.stride*(4*i + j) + column, &top[j], &bottom[j], minded)
+            scan_at(a, a.stride*(4*i + j) + column, &top[j], &bottom[j], minded)
     for i in range(4*whole, a.rows):
-        scan_rows(a, a.stride*i + column, &top[0], &bottom[0], minded)
+        scan_at(a, a.stride*i + column, &top[0], &bottom[0], minded)
     for j in range(1, 4 if whole else 1):
         top[0] = vmax(top[0], top[j])
         bottom[0] = vmin(bottom[0], bottom[j])

@@ -79,7 +79,7 @@ cdef int share(const Mapping* m, const Problem* p, void (*do_piece)(const Pieces
     pieces.begin = begin
     pieces.states = states
     pieces.maps = maps
-    pieces.parts = max(1, min(PARTS, min(workers, pieces.total)))
+    pieces.parts = min(PARTS, min(workers, pieces.total))
     do_together(&pieces.work, min(workers, pieces.total))
     if pieces.failed:
         raise MemoryError
