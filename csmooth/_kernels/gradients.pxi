@@ -69,7 +69,7 @@ cdef inline vector share_of(vector x, const double* weight, const Softmax* m) no
 
 cdef Mapping LOGSUMEXP_GRADIENT = Mapping(
     &SOFTMAX, sizeof(Gradient), logsumexp_gradient, logsumexp_gradient_apply, logsumexp_gradient_apply, NULL,
-    NULL, 0.0)
+    NULL, 0.0, False)
 
 
 cdef extern from *:
@@ -183,7 +183,7 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
 
 cdef Mapping BOLTZMANN_GRADIENT = Mapping(
     &BOLTZMANN_CLOSE, sizeof(Gradient), boltzmann_gradient, boltzmann_gradient_apply, boltzmann_gradient_apply, NULL,
-    NULL, 0.0)
+    NULL, 0.0, False)
 
 
 cdef void logmeanexp_gradient(void* map, const void* state, const void* parameters) noexcept nogil:
@@ -239,7 +239,7 @@ cdef inline vector slope_of_mean(vector distance, vector alpha, vector share, ve
 
 cdef Mapping LOGMEANEXP_GRADIENT = Mapping(
     &LOGMEANEXP, sizeof(Gradient), logmeanexp_gradient, logmeanexp_gradient_apply, logmeanexp_gradient_apply, NULL,
-    NULL, 0.0)
+    NULL, 0.0, False)
 
 
 # Powers
@@ -360,7 +360,7 @@ cdef inline vector slope_of_power(vector size, vector weight, const PowerGradien
 
 cdef Mapping PNORM_GRADIENT = Mapping(
     &PNORM, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
-    NULL, 0.0)
+    NULL, 0.0, False)
 
 
 cdef void pnorm_close_parameters(void* parameters, const double* power, double limit) noexcept nogil:
@@ -377,8 +377,8 @@ cdef Reduction PNORM_CLOSE = Reduction(
 
 cdef Mapping PNORM_SLOPE = Mapping(
     &PNORM_CLOSE, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
-    NULL, 0.0)
+    NULL, 0.0, False)
 
 cdef Mapping PMEAN_GRADIENT = Mapping(
     &PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
-    NULL, 0.0)
+    NULL, 0.0, False)

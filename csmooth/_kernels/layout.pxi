@@ -80,6 +80,13 @@ cdef struct Problem:
     bint by_rows
     bint streams                # results are so many that they had better not pass through the caches
 
+cdef struct Spout:
+    # Results on their way to memory, past the caches in whole vectors: what does not fill one waits for what follows.
+    char* to                    # where the first that waits belongs, or the next
+    vector part                 # what waits, where a vector begins
+    Py_ssize_t waiting          # bytes
+    vector block[BLOCK_ROWS * VECTORS]      # for those who cannot send off results one by one
+
 cdef struct Scratch:
     # What one worker needs; `x` and `weights` hold one packed block.
     double* x
@@ -98,6 +105,7 @@ cdef struct Scratch:
     double* terms               # of a row, or NULL
     double exponents[SUPERBLOCK_BLOCKS]
     double extremes[2]          # of the block that comes next, as the reduction scanned it
+    Spout spout
 
 
 # Reading operands: index -> offset, dtypes -> double

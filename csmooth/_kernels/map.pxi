@@ -20,10 +20,11 @@ cdef struct Mapping:
     Apply apply_packed          # the same where elements are floats and the reduction sums them as such
     # The same for one output, whose floats lie side by side; false: not done; or NULL
     bint (*apply_singles)(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil
-    # The same for elements of one output, from what the reduction stored of them; false: not done; or NULL
+    # As that, from what the reduction stored of each element, and through `spout`, unless that is NULL
     bint (*apply_stored)(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
-                         bint streams) noexcept nogil
+                         Spout* spout) noexcept nogil
     double absent               # the result of elements that are left out
+    bint light                  # results cost so little that memory is the limit, if they are many
 
 cdef struct Slopes:
     # The sums of z: of one output, in every lane, or of a panel of outputs.
@@ -137,6 +138,52 @@ cdef inline void join_one(Sum* sum, vector x) noexcept nogil:
     add_to(&sum.sum, &sum.error, x)
 
 
+cdef inline void spill(Spout* s) noexcept nogil:
+    """Nothing follows what waits."""
+    if s.waiting:
+        memcpy(s.to, &s.part, s.waiting)
+        s.waiting = 0
+
+
+cdef inline Py_ssize_t top_up(Spout* s, char* to, const char* source, Py_ssize_t size) noexcept nogil:
+    """Takes the first of `size` bytes, which belong at `to`, until a vector begins there; returns how many."""
+    cdef Py_ssize_t part = min(size, -<Py_ssize_t><uintptr_t>to & <Py_ssize_t>(sizeof(vector) - 1))
+    if s.waiting and to != s.to + s.waiting:
+        spill(s)
+    if s.waiting == 0:
+        memcpy(to, source, part)
+        s.to = to + part
+        return part
+    memcpy(<char*>&s.part + s.waiting, source, part)
+    s.waiting += part
+    if s.waiting == <Py_ssize_t>sizeof(vector):
+        send(s, s.part)
+        s.waiting = 0
+    return part
+
+
+cdef inline void send(Spout* s, vector x) noexcept nogil:
+    vstream(<double*>s.to, x)
+    s.to += sizeof(vector)
+
+
+cdef inline void keep(Spout* s, const char* source, Py_ssize_t size) noexcept nogil:
+    """What is left, less than a vector, if any."""
+    if size:
+        memcpy(&s.part, source, size)
+        s.waiting = size
+
+
+cdef void pour(Spout* s, char* to, Py_ssize_t size) noexcept nogil:
+    """Sends off `size` bytes of s.block, which belong at `to`."""
+    cdef const char* source = <const char*>&s.block[0]
+    cdef Py_ssize_t done = top_up(s, to, source, size)
+    while done + <Py_ssize_t>sizeof(vector) <= size:
+        send(s, vload(<const double*>(source + done)))
+        done += sizeof(vector)
+    keep(s, source + done, size - done)
+
+
 cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
                   const void* map, bint direct, bint out_direct, Sum* slope) noexcept nogil:
     """Writes the results of elements `first`, where a block begins, to before `last` of one output."""
@@ -147,6 +194,8 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
     cdef const double* x
     cdef const double* w
     cdef double* y
+    cdef char* to
+    cdef bint pours
     cdef Py_ssize_t element = first, count, whole, i
     if slope != NULL:
         slope[0] = no_sum()
@@ -156,11 +205,13 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
                 last - first)):
             return
         direct = out_direct = False
+    pours = p.streams and out_direct and m.light
     while element < last:
         count = min(BLOCK, last - element)
+        to = address(p, RESULTS, output, element)
         if direct and out_direct and s.terms != NULL and m.apply_stored(
                 map, s.terms + element, s.exponents[element // BLOCK],
-                <double*>address(p, RESULTS, output, element), count, p.streams):
+                <double*>to, count, &s.spout if p.streams else NULL):
             element += count
             continue
         x = s.x
@@ -176,14 +227,18 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
         else:
             pack_block(p, s, output, 1, element, count, 1, BLOCK, NAN)
             w = s.weights if p.weighted else NULL
-        if out_direct and count % WIDTH == 0:
-            y = <double*>address(p, RESULTS, output, element)
+        if pours:
+            y = <double*>&s.spout.block[0]
+        elif out_direct and count % WIDTH == 0:
+            y = <double*>to
         apply(map, x, w, WIDTH, y, z, WIDTH, whole, 1)
         if slope != NULL:
             for i in range(count, (count + LANES - 1) // LANES * LANES):
                 z[i] = 0
             add_slopes_of_row(slope, z, count)
-        if not out_direct or count % WIDTH:
+        if pours:
+            pour(&s.spout, to, count * sizeof(double))
+        elif not out_direct or count % WIDTH:
             blank(p, s, y, 1, output, 1, element, count, m.absent)
             unpack(p, y, 1, output, 1, element, count)
         element += count
@@ -333,10 +388,12 @@ cdef void map_outputs(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t
     cdef double* z = <double*>(slopes + 1) if p.operands[SLOPE].data != NULL else NULL
     cdef Py_ssize_t output = first, count
     s.terms = <double*>rest if stores_terms(m, p) else NULL
+    s.spout.waiting = 0
     while output < last:
         count = panel_from(p, output, last, direct)
         map_panel(m, p, s, output, count, s.extra, direct, out_direct, z, slopes)
         output += count
+    spill(&s.spout)
     if p.streams:
         stream_end()
 

@@ -127,10 +127,12 @@ cdef void map_superblocks(const Pieces* w, Scratch* s, Py_ssize_t i) noexcept no
     direct = takes_directly(p) and not s.has_negative
     first *= SUPERBLOCK
     last = min(p.length, last * SUPERBLOCK)
+    s.spout.waiting = 0
     if p.by_rows:
         map_row(w.mapping, p, s, w.output, first, last, w.maps, direct, out_direct, NULL)
     else:
         map_tiles(w.mapping, p, s, 0, p.outputs, first, last, w.maps, direct, out_direct, NULL, NULL)
+    spill(&s.spout)
     if p.streams:
         stream_end()
 

@@ -203,8 +203,7 @@ cdef void apply_any(const Softmax* maps, const double* x, Py_ssize_t stride, dou
 
 
 cdef bint stored_softmax(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
-                         bint streams) noexcept nogil:
-    """`streams`: whole vectors pass by the caches, which then need not read what they replace."""
+                         Spout* spout) noexcept nogil:
     cdef Softmax m = (<const Softmax*>map)[0]
     cdef double down = exponent - vfirst(m.exponent)
     cdef double part[WIDTH]
@@ -214,18 +213,20 @@ cdef bint stored_softmax(const void* map, const double* terms, double exponent, 
         return False
     m.factor = vmul(m.factor, exp2_down(vset(down)))
     m.rest = vmul(m.rest, exp2_down(vset(down)))
-    if streams:
-        i = min(count, (-<Py_ssize_t><uintptr_t>y & <Py_ssize_t>(sizeof(vector) - 1)) // <Py_ssize_t>sizeof(double))
-        vstore(part, stored_share(terms, &m))
-        memcpy(y, part, i * sizeof(double))
-        while i + WIDTH <= count:
-            vstream(y + i, stored_share(terms + i, &m))
-            i += WIDTH
+    vstore(part, stored_share(terms, &m))
+    if spout != NULL:
+        i = top_up(spout, <char*>y, <char*>part, min(count, WIDTH) * sizeof(double)) // <Py_ssize_t>sizeof(double)
     while i + WIDTH <= count:
-        vstore(y + i, stored_share(terms + i, &m))
+        if spout != NULL:
+            send(spout, stored_share(terms + i, &m))
+        else:
+            vstore(y + i, stored_share(terms + i, &m))
         i += WIDTH
     vstore(part, stored_share(terms + i, &m))
-    memcpy(y + i, part, (count - i) * sizeof(double))
+    if spout != NULL:
+        keep(spout, <char*>part, (count - i) * sizeof(double))
+    else:
+        memcpy(y + i, part, (count - i) * sizeof(double))
     return True
 
 
@@ -286,7 +287,8 @@ cdef void packed_softmax(const void* maps, const double* x, const double* weight
 
 
 cdef Mapping SOFTMAX_MAP = Mapping(
-    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, stored_softmax, 0.0)
+    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, stored_softmax, 0.0,
+    False)
 
 cdef Mapping LOG_SOFTMAX_MAP = Mapping(
-    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, NULL, NULL, -INFINITY)
+    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, NULL, NULL, -INFINITY, True)
