@@ -154,8 +154,8 @@ def of_powers(
         slope = value / p * mp.fsum(k * y * z for k, y, z in zip(n, s, u, strict=True))
     else:
         slope = value / 2 * mp.fsum(k * y * z * z for k, y, z in zip(n, s, u, strict=True))
-    # One element is its norm: what is left is the error of its logarithm in double-double, 2**-66 or less.
-    floor = float(value) * (EPSILON**2 / 2 if name == "pmean" else 2.0**-64 / abs(float(p)))
+    # One element is its norm: what is left is the error of its logarithm, see test_slope_of_one_element.
+    floor = float(value) * (EPSILON**2 / 2 if name == "pmean" else 2.0**-57 / abs(float(p)))
     if not conditions:
         return Right(value, 0.0, gradient, np.zeros(0), slope, 0, floor)
     relative = slope / value
@@ -215,7 +215,7 @@ class Input(NamedTuple):
 
 
 SIZES = [1, 2, 3, 5, 8, 17, 32, 33, 64, 100]
-CASES = 72  # inputs of each function, and a few large ones
+CASES = 300  # inputs of each function, and a few large ones
 
 
 @cache
@@ -236,7 +236,7 @@ def inputs(name: str) -> list[tuple[Input, Right]]:
             if name == "pnorm":
                 a *= rng.choice([-1, 1], distinct)
         else:
-            a = rng.choice([0.0, 0.0, 1.0, -3.0, 1e3]) + scale * rng.normal(size=distinct)
+            a = rng.choice([0.0, 0.0, 1.0, -3.0, 1e3, 1e6]) + scale * rng.normal(size=distinct)
             parameter = float(rng.choice([1.0, -1.0, *rng.choice([-1, 1], 4) * 10 ** rng.uniform(-9, 1.3, 4)]))
         b = rng.random(distinct) + 1e-3 if rng.random() < 0.5 else None
         chosen = np.concatenate([np.arange(distinct), rng.integers(distinct, size=n - distinct)])
@@ -263,12 +263,13 @@ def test_errors(name: str) -> None:
         assert error <= BOUND, (kind, error, given)
 
 
-@pytest.mark.parametrize("p", [2.0, 0.5, -0.256, 3.5, 20.0])
-def test_slope_of_one_element(p: float) -> None:
-    """A norm of one element is it for all p. Its logarithm in double-double has an error of 2**-66, and some digits."""
-    a = np.exp(3 * np.random.default_rng(0).normal(size=(300, 1)))
+@pytest.mark.parametrize("p", [2.0, 0.5, -0.256, 3.5, 20.0, 0.02, -0.01, 1e-3])
+@pytest.mark.parametrize("scale", [3, 30])
+def test_slope_of_one_element(p: float, scale: float) -> None:
+    """A norm of one element is it for all p. Small p leave an error of 2**-58 in its logarithm, others 2**-64."""
+    a = np.exp(scale * np.random.default_rng(0).normal(size=(300, 1)))
     _, gradient, slope = both("pnorm", a, p, axis=1)
-    assert (np.abs(slope * p) <= a[:, 0] * 2.0**-58).all()
+    assert (np.abs(slope * p) <= a[:, 0] * 2.0 ** (-57 if abs(p) < 0.1 else -62)).all()
     # What is 1 has no condition number; a tenth of an ulp for each unit of p is left of the logarithm.
     assert (np.abs(gradient - 1) <= EPSILON * max(1, abs(p) / 10)).all()
 

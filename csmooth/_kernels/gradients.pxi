@@ -152,14 +152,22 @@ cdef void boltzmann_gradient(void* map, const void* state, const void* parameter
     g.mean = vselect(vless(vabs(s.maximum), vset(INFINITY)), g.mean, s.maximum)
 
 
+cdef inline Softmax tilted(const Softmax* m, vector tilt, vector tilt_error) noexcept nogil:
+    """What makes shares times the tilt: nothing is rounded between, nor to a subnormal number."""
+    cdef Softmax t = m[0]
+    t.factor = vmul(m.factor, tilt)
+    t.rest = vfma(m.rest, tilt, vfma(m.factor, tilt_error, vfma1(m.factor, tilt, vsub(vset(0.0), t.factor))))
+    return t
+
+
 cdef void boltzmann_gradient_apply(const void* maps, const double* x, const double* weights, Py_ssize_t stride,
                                    double* y, double* z, Py_ssize_t y_stride, Py_ssize_t rows,
                                    Py_ssize_t vectors) noexcept nogil:
     cdef const Gradient* maps_of = <const Gradient*>maps
     cdef const double* weight
     cdef Gradient g
-    cdef Softmax tilted
-    cdef vector element, share, distance, tilt, zero = vset(0.0), infinity = vset(INFINITY)
+    cdef Softmax shares
+    cdef vector element, share, distance, low, tilt, error, zero = vset(0.0), one = vset(1.0), infinity = vset(INFINITY)
     cdef vmask counts
     cdef Py_ssize_t i, j
     for j in range(vectors):
@@ -168,16 +176,18 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
             element = vload(x + stride*i + WIDTH*j)
             weight = weights + stride*i + WIDTH*j if weights != NULL else NULL
             share = share_of(finite(element), weight, &g.softmax)
-            distance = vsub(vsub(element, g.mean), g.mean_error)
             counts = vless(vselect(vequal(share, zero), infinity, vabs(g.mean)), infinity)
-            tilted = g.softmax              # so that nothing is rounded to a subnormal number on the way
-            tilt = vselect(counts, vfma(tilted.alpha, distance, vset(1.0)), vset(1.0))
-            tilted.factor = vmul(tilted.factor, tilt)
-            tilted.rest = vmul(tilted.rest, tilt)
+            distance = two_sum(vselect(counts, element, g.mean), vsub(zero, g.mean), &low)
+            low = vsub(low, g.mean_error)
+            tilt = vmul(g.softmax.alpha, distance)
+            error = vfma(g.softmax.alpha, low, vfma1(g.softmax.alpha, distance, vsub(zero, tilt)))
+            distance = vadd(distance, low)
+            tilt = two_sum(one, vselect(counts, tilt, zero), &low)
+            shares = tilted(&g.softmax, tilt, vselect(counts, vadd(low, error), zero))
             vstore(y + y_stride*i + WIDTH*j,
-                   vselect(vequal(g.mean, g.mean), share_of(finite(element), weight, &tilted), vset(NAN)))
+                   vselect(vequal(g.mean, g.mean), share_of(finite(element), weight, &shares), vset(NAN)))
             if z != NULL:                   # where it is all, its own distance is the others' share, squared
-                counts = vless(vset(NEARLY_ALL), vabs(vsub(vselect(counts, share, vset(1.0)), vset(1.0))))
+                counts = vless(vset(NEARLY_ALL), vabs(vsub(vselect(counts, share, one), one)))
                 vstore(z + y_stride*i + WIDTH*j, vselect(counts, vmul(vmul(share, distance), distance), zero))
 
 
@@ -206,7 +216,7 @@ cdef void logmeanexp_gradient_apply(const void* maps, const double* x, const dou
     cdef const Gradient* maps_of = <const Gradient*>maps
     cdef const double* weight
     cdef Gradient g
-    cdef vector element, share, slope, zero = vset(0.0)
+    cdef vector element, share, slope, distance, low, zero = vset(0.0)
     cdef Py_ssize_t i, j
     for j in range(vectors):
         g = maps_of[j]
@@ -216,23 +226,29 @@ cdef void logmeanexp_gradient_apply(const void* maps, const double* x, const dou
             share = share_of(finite(element), weight, &g.softmax)
             vstore(y + y_stride*i + WIDTH*j, share)
             if z != NULL:
-                slope = slope_of_mean(vsub(vsub(element, g.mean), g.mean_error), g.softmax.alpha, share,
+                distance = two_sum(element, vsub(zero, g.mean), &low)
+                distance = two_sum(distance, vsub(low, g.mean_error), &low)
+                slope = slope_of_mean(distance, low, g.softmax.alpha, share,
                                       vmul(g.weight, vload(weight)) if weight != NULL else g.weight)
                 vstore(z + y_stride*i + WIDTH*j, vselect(vless(vmul(zero, g.mean), vset(1.0)), slope, zero))
 
 
-cdef inline vector slope_of_mean(vector distance, vector alpha, vector share, vector weight) noexcept nogil:
+cdef inline vector slope_of_mean(vector distance, vector low, vector alpha, vector share,
+                                 vector weight) noexcept nogil:
     """What an element adds to the derivative of log(mean(exp(alpha * distance))) / alpha by alpha, where that is 0.
 
     With u = alpha * distance it is weight * ((u - 1) * exp(u) + 1) / alpha**2, of which 1 - exp(u) add up to 0.
+    `low` is what rounding left of the distance, which counts where u is nearly 1; NaN if that is infinite.
     """
-    cdef vector u = vmul(alpha, distance), zero = vset(0.0), one = vset(1.0), near, far
+    cdef vector u = vmul(alpha, distance), zero = vset(0.0), one = vset(1.0), near, far, error
     cdef int k
+    error = vfma(alpha, low, vfma1(alpha, distance, vsub(zero, u)))
+    error = vselect(vequal(error, error), error, zero)
     near = vset(CURVATURE[18])
     for k in range(17, -1, -1):
         near = vfma(near, u, vset(CURVATURE[k]))
     near = vmul(vmul(vmul(weight, distance), distance), near)
-    far = vselect(vequal(share, zero), weight, vfma(share, vsub(u, one), weight))
+    far = vselect(vequal(share, zero), weight, vfma(share, vadd(vsub(u, one), error), weight))
     far = vdiv(vdiv(far, alpha), alpha)
     return vselect(vequal(weight, zero), zero, vselect(vless(one, vabs(u)), far, near))
 
@@ -354,7 +370,7 @@ cdef inline vector slope_of_power(vector size, vector weight, const PowerGradien
     error = vfma(vmul(share, vset(-LN2)), vmul(g.rest, g.shares.power), error)
     share = vmul(vmul(vadd(share, error), g.scale), weight)
     if g.mean:
-        return slope_of_mean(log, g.shares.power, share, weight)
+        return slope_of_mean(log, zero, g.shares.power, share, weight)
     return vselect(vequal(share, zero), zero, vmul(share, log))
 
 
