@@ -125,15 +125,13 @@ cdef inline void scan_singles(svector* top, const float* x, Py_ssize_t rows) noe
 
 
 cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
-                                const double* tail, const float* ahead, Py_ssize_t rows_ahead, svector* top,
-                                int minded) noexcept nogil:
+                                const double* tail, const SingleReference* r, const float* ahead,
+                                Py_ssize_t rows_ahead, svector* top, int minded) noexcept nogil:
     """Adds a block; as add_row."""
     cdef svector powers[SVECTORS]
     cdef svector rests[SVECTORS]
     cdef svector ties[SVECTORS]
     cdef vector sums[VECTORS]
-    cdef Exponents e = exponents_of(s, p)
-    cdef SingleReference r = single_reference(&e, &e)
     cdef Py_ssize_t i, j, k
     for j in range(SVECTORS):
         powers[j] = rests[j] = ties[j] = sset(0.0)
@@ -143,10 +141,10 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
             if i < rows_ahead:
                 prefetch_near(ahead + 8*BLOCK + k)
                 top[j] = smax(sload(ahead + k), top[j])
-            add_single(element(a, LANES*start + k, minded), &r, &powers[j], &rests[j], &ties[j], minded)
+            add_single(element(a, LANES*start + k, minded), r, &powers[j], &rests[j], &ties[j], minded)
     if tail != NULL:
         for j in range(SVECTORS):
-            add_single(packed(tail + SWIDTH*j), &r, &powers[j], &rests[j], &ties[j], minded)
+            add_single(packed(tail + SWIDTH*j), r, &powers[j], &rests[j], &ties[j], minded)
     for j in range(SVECTORS):
         sum_singles(powers[j], rests[j], &sums[2 * j])
     add_to(&s.sum, &s.sum_error, vset(fold_add(sums) * TERM_OVER_SINGLE))
@@ -196,8 +194,10 @@ cdef inline void single_row(State* s, const Parameters* p, const Block* a, bint 
     cdef const double* tail = NULL
     cdef const float* ahead
     cdef double maximum
+    cdef Exponents e
+    cdef SingleReference r
     cdef Py_ssize_t done = 0, rows, rows_ahead, left, i, j
-    cdef bint last = False
+    cdef bint last = False, suits = False, known = False        # whether r is that of the state
     for j in range(SVECTORS):
         top[j] = sset(extremes[0] if a.scanned else -INFINITY)
     for i in range(0 if a.scanned else min(BLOCK_ROWS, a.rows)):
@@ -220,15 +220,20 @@ cdef inline void single_row(State* s, const Parameters* p, const Block* a, bint 
             ahead = <const float*>a.ahead
             rows_ahead = BLOCK_ROWS
         i = min(rows, rows_ahead)
-        if vall(suits_singles(vset(maximum) if first else vmax(vset(maximum), s.maximum), p.scale)):
-            if first:
+        if not known or maximum > vfirst(s.maximum):
+            suits = vall(suits_singles(vset(maximum) if first else vmax(vset(maximum), s.maximum), p.scale))
+            if suits and first:
                 start(s, vset(maximum), p, TIES)
-            elif maximum > vfirst(s.maximum):
+            elif suits and maximum > vfirst(s.maximum):
                 raise_to(s, vset(maximum), p, TIES)
-            if maximum == vfirst(s.maximum):
-                add_single_row(s, p, a, done, rows, tail, ahead, rows_ahead, top, TIES | source)
-            else:
-                add_single_row(s, p, a, done, rows, tail, ahead, rows_ahead, top, source)
+            if suits:
+                e = exponents_of(s, p)
+                r = single_reference(&e, &e)
+            known = suits
+        if suits and maximum == vfirst(s.maximum):
+            add_single_row(s, p, a, done, rows, tail, &r, ahead, rows_ahead, top, TIES | source)
+        elif suits:
+            add_single_row(s, p, a, done, rows, tail, &r, ahead, rows_ahead, top, source)
         else:
             add_wide_row(s, p, a, done, rows, tail, first, minded | source)
             i = 0
