@@ -100,21 +100,43 @@ cdef inline svector single_probability(svector x, const SingleMap* m) noexcept n
     return smul(power, sadd(m.inverse, sfma(m.inverse, q, sfma(m.inverse_error, q, m.inverse_error))))
 
 
-cdef bint single_softmax(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil:
-    cdef const Softmax* maps = <const Softmax*>map
-    cdef SingleMap m = single_map(maps)
+cdef inline void apply_singles(const Softmax* maps, const SingleMap* m, const float* x, float* y, Py_ssize_t count,
+                               bint logarithm) noexcept nogil:
+    """y = the softmax of the floats x of one output, or its logarithm."""
     cdef float[SWIDTH] rest
     cdef Py_ssize_t i, whole = count // SWIDTH * SWIDTH
-    if not vall(map_suits_singles(maps)):
-        return False
     for i in range(count // SWIDTH):
-        sstore(y + SWIDTH*i, single_probability(sload(x + SWIDTH*i), &m))
+        sstore(y + SWIDTH*i, single_result(sload(x + SWIDTH*i), maps, m, logarithm))
     if whole < count:                       # nothing may be read or written beyond the end
         for i in range(SWIDTH):
             rest[i] = 0
         memcpy(rest, x + whole, (count - whole) * sizeof(float))
-        sstore(rest, single_probability(sload(rest), &m))
+        sstore(rest, single_result(sload(rest), maps, m, logarithm))
         memcpy(y + whole, rest, (count - whole) * sizeof(float))
+
+
+cdef inline svector single_result(svector x, const Softmax* maps, const SingleMap* m, bint logarithm) noexcept nogil:
+    cdef vector[2] wide
+    if not logarithm:
+        return single_probability(x, m)
+    swiden(x, wide)
+    return snarrow(log_probability(wide[0], maps), log_probability(wide[1], maps))
+
+
+cdef bint single_softmax(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil:
+    cdef const Softmax* maps = <const Softmax*>map
+    cdef SingleMap m = single_map(maps)
+    if not vall(map_suits_singles(maps)):
+        return False
+    apply_singles(maps, &m, x, y, count, False)
+    return True
+
+
+cdef bint single_log_softmax(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil:
+    cdef Softmax m = (<const Softmax*>map)[0]
+    if m.special:
+        return False
+    apply_singles(&m, NULL, x, y, count, True)
     return True
 
 
@@ -291,4 +313,5 @@ cdef Mapping SOFTMAX_MAP = Mapping(
     False)
 
 cdef Mapping LOG_SOFTMAX_MAP = Mapping(
-    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, NULL, NULL, -INFINITY, True)
+    &LOGSUMEXP, sizeof(Softmax), log_softmax_prepare, log_softmax_apply, log_softmax_apply, single_log_softmax,
+    NULL, -INFINITY, True)
