@@ -131,7 +131,7 @@ def logmeanexp(
     -----
     The errors of the gradient and of the derivative by `alpha` stay within 3 ulp times max(1, condition number). That
     derivative is the excess of the exponentials over their tangents, which is half the variance for `alpha` = 0, and
-    does not cancel there.
+    does not cancel there. In longdouble the errors stay within 8 and 16 ulp.
 
     Examples
     --------

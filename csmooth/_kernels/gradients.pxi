@@ -227,7 +227,8 @@ cdef void logmeanexp_gradient_apply(const void* maps, const double* x, const dou
             vstore(y + y_stride*i + WIDTH*j, share)
             if z != NULL:
                 distance = two_sum(element, vsub(zero, g.mean), &low)
-                distance = two_sum(distance, vsub(low, g.mean_error), &low)
+                low = vselect(vequal(low, low), vsub(low, g.mean_error), zero)      # NaN at infinite elements
+                distance = two_sum(distance, low, &low)
                 slope = slope_of_mean(distance, low, g.softmax.alpha, share,
                                       vmul(g.weight, vload(weight)) if weight != NULL else g.weight)
                 vstore(z + y_stride*i + WIDTH*j, vselect(vless(vmul(zero, g.mean), vset(1.0)), slope, zero))

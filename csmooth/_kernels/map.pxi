@@ -2,8 +2,8 @@
 
 First the states of an output (rows) or of a panel of outputs (tiles), as in reduce.pxi, unless they are given; then
 their elements once more, in blocks, while they are in cache. Results go straight to where they belong if they lie there
-as in the input, else through scratch. If asked for, the reduction's own value is stored on the way, and a sum over the
-elements, the slope.
+as in the input, else through scratch; and past the caches, which need not read what they replace, if they are many and
+cost little. If asked for, the reduction's own value is stored on the way, and a sum over the elements, the slope.
 """
 
 # Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to y + i*y_stride,
@@ -24,7 +24,7 @@ cdef struct Mapping:
     bint (*apply_stored)(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
                          Spout* spout) noexcept nogil
     double absent               # the result of elements that are left out
-    bint light                  # results cost so little that memory is the limit, if they are many
+    bint light                  # `apply` costs so little that, where results are many, memory is the limit
 
 cdef struct Slopes:
     # The sums of z: of one output, in every lane, or of a panel of outputs.
