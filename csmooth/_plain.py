@@ -175,7 +175,9 @@ def log_mean(a: Array, weights: Array, total: Array, alpha: Array) -> Array:
     """log(sum(weights * exp(alpha * a)) / total) / alpha, the better the nearer it is to 0; for alpha = 0 the mean."""
     excess = np.where(alpha == 0, a, np.expm1(alpha * a))
     mean: Array = np.sum(weights * excess, axis=1, keepdims=True, where=weights != 0) / total
-    return np.where(alpha == 0, mean, np.log1p(mean) / alpha)
+    whole: Array = np.sum(weights * np.exp(alpha * a), axis=1, keepdims=True, where=weights != 0) / total
+    log = np.where(mean < -0.5, np.log(whole), np.log1p(mean))  # 1 + mean would lose digits
+    return np.where(alpha == 0, mean, log / alpha)
 
 
 def log_ratio(x: Array, reference: Array) -> Array:

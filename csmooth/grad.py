@@ -131,7 +131,7 @@ def logmeanexp(
     -----
     The errors of the gradient and of the derivative by `alpha` stay within 3 ulp times max(1, condition number). That
     derivative is the excess of the exponentials over their tangents, which is half the variance for `alpha` = 0, and
-    does not cancel there. In longdouble the errors stay within 8 and 16 ulp.
+    does not cancel there.
 
     Examples
     --------
@@ -257,7 +257,7 @@ def pnorm(
     -----
     The error of the gradient stays within 3 ulp times max(1, condition number), about :math:`2 |p - 1|`; where it is
     less than the smallest normal number it may be 0. That of the derivative by `p` stays within 4 ulp of it, likewise,
-    plus :math:`2^{-57}` of the result over :math:`|p|`.
+    plus :math:`2^{-55}` of the result over :math:`|p|`.
 
     Examples
     --------

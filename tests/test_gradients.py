@@ -154,8 +154,11 @@ def of_powers(
         slope = value / p * mp.fsum(k * y * z for k, y, z in zip(n, s, u, strict=True))
     else:
         slope = value / 2 * mp.fsum(k * y * z * z for k, y, z in zip(n, s, u, strict=True))
-    # One element is its norm: what is left is the error of its logarithm, see test_slope_of_one_element.
-    floor = float(value) * (EPSILON**2 / 2 if name == "pmean" else 2.0**-57 / abs(float(p)))
+    # One element is its norm: what is left is the error of its logarithm in double-double, 2**-66 or less; for small p
+    # see test_slope_of_one_element.
+    floor = float(value) * (EPSILON**2 / 2 if name == "pmean" else 2.0**-64 / abs(float(p)))
+    if name == "pnorm" and sum(n) == 1 and abs(p) < 0.1:
+        floor *= 2.0**7
     if not conditions:
         return Right(value, 0.0, gradient, np.zeros(0), slope, 0, floor)
     relative = slope / value
@@ -263,13 +266,15 @@ def test_errors(name: str) -> None:
         assert error <= BOUND, (kind, error, given)
 
 
-@pytest.mark.parametrize("p", [2.0, 0.5, -0.256, 3.5, 20.0, 0.02, -0.01, 1e-3])
-@pytest.mark.parametrize("scale", [3, 30])
+@pytest.mark.parametrize("p", [2.0, 0.5, -0.256, 3.5, 20.0, 0.02, -0.01, 1e-3, 2e-4])
+@pytest.mark.parametrize("scale", [3, 30, 90])
 def test_slope_of_one_element(p: float, scale: float) -> None:
-    """A norm of one element is it for all p. Small p leave an error of 2**-58 in its logarithm, others 2**-64."""
+    """A norm of one element is it for all p. Its logarithm has an error of 2**-64, but for small p, by which
+    that of a sum is divided.
+    """
     a = np.exp(scale * np.random.default_rng(0).normal(size=(300, 1)))
     _, gradient, slope = both("pnorm", a, p, axis=1)
-    assert (np.abs(slope * p) <= a[:, 0] * 2.0 ** (-57 if abs(p) < 0.1 else -62)).all()
+    assert (np.abs(slope * p) <= a[:, 0] * 2.0 ** (-55 if abs(p) < 0.1 else -62)).all()
     # What is 1 has no condition number; a tenth of an ulp for each unit of p is left of the logarithm.
     assert (np.abs(gradient - 1) <= EPSILON * max(1, abs(p) / 10)).all()
 
