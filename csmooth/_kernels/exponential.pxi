@@ -173,7 +173,7 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.low = low if biased and not minded & (SCALED | SHIFTED) else vmax(low, r.low)       # where nothing overflows
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
     r.near = r.one = r.flat = vset(0.0)
-    if minded & MOMENTS:
+    if minded & CLAMPED:
         r.flat = exp2_down(vsub(vset(MOMENT_BIAS), s.exponent))
     if minded & MEANS:
         r.near = vselect(vequal(p.scale, vset(0.0)), p.near, vselect(vequal(s.offset, vset(0.0)), p.near, vset(-1.0)))
@@ -359,7 +359,7 @@ cdef inline void add_sums(State* s, vector total, vector total_error, vector sid
                           const Reference* r, bint first, int minded) noexcept nogil:
     """Adds the sums of a block. `first`: to the empty state, and without weights, so that the error is small."""
     cdef vector moment, moment_error
-    if minded & MOMENTS:
+    if minded & MOMENTS and minded & CENTRED:
         moment = vmul(r.centre, total)
         moment_error = vfma(r.centre, total_error, vfma1(r.centre, total, vsub(vset(0.0), moment)))
         add_to(&moment, &moment_error, side)
@@ -544,7 +544,7 @@ cdef double least_that_counts(const Block* a, Py_ssize_t start, Py_ssize_t rows,
 
 
 cdef inline void add_one_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, const double* tail,
-                             const Reference* r, int minded) noexcept nogil:
+                             int minded) noexcept nogil:
     """Adds a block of one row, or of a tail alone, lane by lane.
 
     Not within add_row, whose arrays would lie in memory if another function saw them: 1.15 x the time of its loop.
@@ -554,7 +554,9 @@ cdef inline void add_one_row(State* s, const Parameters* p, const Block* a, Py_s
     cdef vector sides[VECTORS]
     cdef vector means[MEANS_SUMMED * VECTORS]
     cdef double tail_weights[LANES]
+    cdef Reference r = reference_of(s, p, minded)
     cdef Py_ssize_t i, j, k
+    r.centre = vset(0.0)                # exact sums are better off without one
     if tail != NULL and minded & MEANS:
         set_tail_weights(tail_weights, a.tail_length)
     for j in range(VECTORS):
@@ -563,13 +565,13 @@ cdef inline void add_one_row(State* s, const Parameters* p, const Block* a, Py_s
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = vset(0.0)
         if tail == NULL:
-            add_term(vload(a.x + k), a.weights + k, r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, a.terms + k,
+            add_term(vload(a.x + k), a.weights + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, a.terms + k,
                      minded)
         else:
-            add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], r, &sums[j], &smalls[j], &sides[j], &means[j],
+            add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
                      VECTORS, a.terms + k, (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
     add_few_lanes(s, p, sums, smalls, sides, means if means_summed(minded) else NULL,
-                  LANES if tail == NULL else a.tail_length, r, minded)
+                  LANES if tail == NULL else a.tail_length, &r, minded)
 
 
 cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize_t start, Py_ssize_t rows,
@@ -596,10 +598,9 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
     cdef vector initial = vset(CLOSE_START if minded & CLOSE and not minded & MOMENTS else 0.0)
     r.centre = centre
-    if rows + (tail != NULL) <= 1:      # exact sums are better off without a centre
-        r.centre = vset(0.0)
+    if rows + (tail != NULL) <= 1:
         scan_row(top, ahead, NULL, min(rows, rows_ahead), minded)
-        add_one_row(s, p, a, start, tail, &r, minded | CLOSE if minded & MOMENTS else minded)
+        add_one_row(s, p, a, start, tail, minded | CLOSE if minded & MOMENTS else minded)
         return True
     if minded & MOMENTS and minded & CLOSE:
         r.centre = vset(0.0)
@@ -701,6 +702,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, and STORED if terms are wanted; or MEANS."""
     cdef MeanState* m = <MeanState*>s
     cdef vector top[2 * VECTORS]     # the largest elements, and the least
+    cdef vector seen[2 * VECTORS]    # the same for a function, as what one sees lies in memory
     cdef double tail_weights[LANES]
     cdef const double* tail = NULL
     cdef vector behind, centre = vset(0.0)
@@ -759,8 +761,12 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
         added = False
         while not added:
             if a.weights != NULL or p.scaled or vfirst(s.offset) != 0 or clamped:
-                added = add_any_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, top, clamped,
+                for j in range(2 * VECTORS):
+                    seen[j] = top[j]
+                added = add_any_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, seen, clamped,
                                     minded & ~STORED)
+                for j in range(2 * VECTORS):
+                    top[j] = seen[j]
             elif minded & MOMENTS and vfirst(centre) != 0:
                 added = add_row(s, p, a, done, rows, tail, centre, dominated, ahead, rows_ahead, top, minded | CENTRED)
             elif minded & (MOMENTS | MEANS) or maximum == vfirst(s.maximum):
