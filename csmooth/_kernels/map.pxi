@@ -157,14 +157,16 @@ cdef inline Py_ssize_t top_up(Spout* s, char* to, const char* source, Py_ssize_t
     memcpy(<char*>&s.part + s.waiting, source, part)
     s.waiting += part
     if s.waiting == <Py_ssize_t>sizeof(vector):
-        send(s, s.part)
+        vstream(<double*>s.to, s.part)
+        s.to += sizeof(vector)
         s.waiting = 0
     return part
 
 
-cdef inline void send(Spout* s, vector x) noexcept nogil:
-    vstream(<double*>s.to, x)
-    s.to += sizeof(vector)
+cdef inline void sent_up_to(Spout* s, char* to) noexcept nogil:
+    """After whole vectors, whose sender counts them himself: a pointer in memory would be awaited for each."""
+    if s.waiting == 0:                  # else there were none
+        s.to = to
 
 
 cdef inline void keep(Spout* s, const char* source, Py_ssize_t size) noexcept nogil:
@@ -179,9 +181,18 @@ cdef void pour(Spout* s, char* to, Py_ssize_t size) noexcept nogil:
     cdef const char* source = <const char*>&s.block[0]
     cdef Py_ssize_t done = top_up(s, to, source, size)
     while done + <Py_ssize_t>sizeof(vector) <= size:
-        send(s, vload(<const double*>(source + done)))
+        vstream(<double*>(to + done), vload(<const double*>(source + done)))
         done += sizeof(vector)
+    sent_up_to(s, to + done)
     keep(s, source + done, size - done)
+
+
+cdef inline Py_ssize_t alike(const double* exponents, Py_ssize_t block, Py_ssize_t length) noexcept nogil:
+    """Where the blocks from this one on end that have the same reference; those with none are single."""
+    cdef Py_ssize_t end = block + 1
+    while end * BLOCK < length and exponents[end] == exponents[block]:
+        end += 1
+    return end * BLOCK
 
 
 cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
@@ -207,13 +218,14 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
         direct = out_direct = False
     pours = p.streams and out_direct and m.light
     while element < last:
-        count = min(BLOCK, last - element)
         to = address(p, RESULTS, output, element)
-        if direct and out_direct and s.terms != NULL and m.apply_stored(
-                map, s.terms + element, s.exponents[element // BLOCK],
-                <double*>to, count, &s.spout if p.streams else NULL):
-            element += count
-            continue
+        if direct and out_direct and s.terms != NULL:
+            count = min(alike(s.exponents, element // BLOCK, p.length) - element, last - element)
+            if m.apply_stored(map, s.terms + element, s.exponents[element // BLOCK], <double*>to, count,
+                              &s.spout if p.streams else NULL):
+                element += count
+                continue
+        count = min(BLOCK, last - element)
         x = s.x
         y = s.x
         w = NULL

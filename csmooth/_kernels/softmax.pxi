@@ -240,12 +240,13 @@ cdef bint stored_softmax(const void* map, const double* terms, double exponent, 
         i = top_up(spout, <char*>y, <char*>part, min(count, WIDTH) * sizeof(double)) // <Py_ssize_t>sizeof(double)
     while i + WIDTH <= count:
         if spout != NULL:
-            send(spout, stored_share(terms + i, &m))
+            vstream(y + i, stored_share(terms + i, &m))
         else:
             vstore(y + i, stored_share(terms + i, &m))
         i += WIDTH
     vstore(part, stored_share(terms + i, &m))
     if spout != NULL:
+        sent_up_to(spout, <char*>(y + i))
         keep(spout, <char*>part, (count - i) * sizeof(double))
     else:
         memcpy(y + i, part, (count - i) * sizeof(double))
