@@ -54,6 +54,7 @@ cdef extern from "_vector.h":
     void prefetch_near(const void*) noexcept nogil
     void prefetch_far(const void*) noexcept nogil
     vector vload_part(const double*, int count, vector fill) noexcept nogil
+    vector vswap(vector, int half) noexcept nogil
     void vunzip(vector*) noexcept nogil
     void vtranspose(vector*, int count) noexcept nogil
     ctypedef struct svector:

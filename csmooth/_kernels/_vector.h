@@ -7,6 +7,7 @@
  * subnormal ones it is below -1022, depending on the level. vload_part() reads the first `count` elements, nothing
  * beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH vectors, of which
  * `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one of the others.
+ * vswap() exchanges element i and i + half, where i is less than half, or modulo 2 * half.
  * Shifts and the i-operations see the bits as unsigned 64-bit integers.
  *
  * An svector has floats, twice as many, and its operations begin with s. snarrow() rounds two vectors to one, swiden()
@@ -91,6 +92,11 @@ INLINE void vunzip(vector *a) {
     const vector low = _mm512_permutex2var_pd(a[0], even, a[1]);
     a[1] = _mm512_permutex2var_pd(a[0], _mm512_add_epi64(even, _mm512_set1_epi64(1)), a[1]);
     a[0] = low;
+}
+INLINE vector vswap(vector a, int half) {
+    return half == 4   ? _mm512_shuffle_f64x2(a, a, 0x4e)
+           : half == 2 ? _mm512_permutex_pd(a, 0x4e)
+                       : _mm512_permute_pd(a, 0x55);
 }
 /* Stages of 2 x 2 blocks of 1, 2 and 4 elements. */
 INLINE void vtranspose(vector *a, int count) {
@@ -202,6 +208,9 @@ INLINE vector vload_part(const double *p, int count, vector fill) {
     const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
     return _mm256_blendv_pd(fill, _mm256_maskload_pd(p, mask), DBL(mask));
 }
+INLINE vector vswap(vector a, int half) {
+    return half == 2 ? _mm256_permute2f128_pd(a, a, 1) : _mm256_permute_pd(a, 5);
+}
 INLINE void vunzip(vector *a) {
     const vector low = _mm256_permute2f128_pd(a[0], a[1], 0x20), high = _mm256_permute2f128_pd(a[0], a[1], 0x31);
     a[0] = _mm256_unpacklo_pd(low, high);
@@ -295,6 +304,10 @@ INLINE vector vpick(const double *table, vector k) {
 INLINE vector vload_part(const double *p, int count, vector fill) {
     return count <= 0 ? fill : count == 1 ? vsetq_lane_f64(*p, fill, 0) : vld1q_f64(p);
 }
+INLINE vector vswap(vector a, int half) {
+    (void)half;
+    return vextq_f64(a, a, 1);
+}
 INLINE void vunzip(vector *a) {
     const vector low = vuzp1q_f64(a[0], a[1]);
     a[1] = vuzp2q_f64(a[0], a[1]);
@@ -373,6 +386,10 @@ INLINE vector vpick(const double *table, vector k) { return table[INT(k) & (TABL
 INLINE vector vload_part(const double *p, int count, vector fill) {
     if (count > 0) memcpy(&fill, p, sizeof fill);
     return fill;
+}
+INLINE vector vswap(vector a, int half) {
+    (void)half;
+    return a;
 }
 INLINE void vunzip(vector *a) { (void)a; }
 INLINE void vtranspose(vector *a, int count) { (void)a; (void)count; }

@@ -263,34 +263,36 @@ cdef inline void join(vector* sum, vector* error, const Sum* other) noexcept nog
 
 cdef inline Sum folded(const Sum* lanes) noexcept nogil:
     """The sum of the lanes of one output, in the order of fold_add, in every lane."""
-    cdef double sum[LANES]
-    cdef double error[LANES]
-    cdef double total, shadow
-    cdef Py_ssize_t i, half = LANES // 2
-    cdef Sum s
+    cdef Sum sums[VECTORS]
+    cdef Sum other
+    cdef Py_ssize_t i, half = VECTORS // 2
     for i in range(VECTORS):
-        vstore(&sum[WIDTH * i], lanes[i].sum)
-        vstore(&error[WIDTH * i], lanes[i].error)
+        sums[i] = lanes[i]
     while half:
         for i in range(half):
-            total = sum[i] + sum[i + half]
-            shadow = total - sum[i]
-            error[i] += error[i + half] + ((sum[i] - (total - shadow)) + (sum[i + half] - shadow))
-            sum[i] = total
+            fold_sum(&sums[i], &sums[i + half])
         half //= 2
-    s.sum = vset(sum[0])
-    s.error = vset(error[0])
-    return s
+    half = WIDTH // 2
+    while half:                         # beyond `half` errors are added in another order; they are not wanted
+        other.sum = vswap(sums[0].sum, <int>half)
+        other.error = vswap(sums[0].error, <int>half)
+        fold_sum(&sums[0], &other)
+        half //= 2
+    return Sum(vset(vfirst(sums[0].sum)), vset(vfirst(sums[0].error)))
+
+
+cdef inline void fold_sum(Sum* into, const Sum* other) noexcept nogil:
+    cdef vector e
+    into.sum = two_sum(into.sum, other.sum, &e)
+    into.error = vadd(into.error, vadd(other.error, e))
 
 
 cdef inline void fold_sums(Sum* lanes, Py_ssize_t vectors) noexcept nogil:
     """As folded, for outputs side by side: into the first."""
     cdef Py_ssize_t i, half = LANES // 2
-    cdef vector e
     while half:
         for i in range(vectors * half):
-            lanes[i].sum = two_sum(lanes[i].sum, lanes[i + vectors*half].sum, &e)
-            lanes[i].error = vadd(lanes[i].error, vadd(lanes[i + vectors*half].error, e))
+            fold_sum(&lanes[i], &lanes[i + vectors*half])
         half //= 2
 
 
