@@ -27,6 +27,9 @@ COMMON = (
         "-O3",
         "-falign-functions=64",
         "-falign-loops=64",
+        # Long chains of operations side by side: powers take 0.85 x the time if they are mixed early.
+        "-fschedule-insns",
+        "-fsched-pressure",
         "-ffp-contract=off",
         "-fno-math-errno",
         "-fno-trapping-math",

@@ -46,10 +46,10 @@ cdef extern from "_vector.h":
     vector vshr(vector, int) noexcept nogil
     vector vpick(const double* table, vector k) noexcept nogil
     vector vlookup(const double* table, vector k) noexcept nogil
-    double fold_add(const vector*) noexcept nogil
+    vector fold_add(const vector*) noexcept nogil
     double fold_max(const vector*) noexcept nogil
     double fold_min(const vector*) noexcept nogil
-    double fold_closely(const vector*, double* error, bint all_steps) noexcept nogil
+    vector fold_closely(const vector*, vector* error, bint all_steps) noexcept nogil
     double vfirst(vector) noexcept nogil
     void prefetch_near(const void*) noexcept nogil
     void prefetch_far(const void*) noexcept nogil

@@ -119,20 +119,6 @@ INLINE void vtranspose(vector *a, int count) {
     for (i = 2; i < 4; i++) a[i] = _mm512_shuffle_f64x2(c[i], c[i + 4], 0x88);
     for (i = 0; i < 4; i++) a[i + 4] = _mm512_shuffle_f64x2(c[i], c[i + 4], 0xdd);
 }
-#define FOLD(NAME, OP) \
-    INLINE double NAME(const vector *a) { \
-        const __m512d v = OP(OP(a[0], a[2]), OP(a[1], a[3])); \
-        const __m256d u = _mm256_##NAME(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1)); \
-        const __m128d t = _mm_##NAME(_mm256_castpd256_pd128(u), _mm256_extractf128_pd(u, 1)); \
-        return _mm_cvtsd_f64(_mm_##NAME(t, _mm_unpackhi_pd(t, t))); \
-    }
-#define _mm256_fold_add _mm256_add_pd
-#define _mm_fold_add _mm_add_pd
-#define _mm256_fold_max _mm256_max_pd
-#define _mm_fold_max _mm_max_pd
-#define _mm256_fold_min _mm256_min_pd
-#define _mm_fold_min _mm_min_pd
-
 typedef __m512 svector;
 typedef __mmask16 smask;
 INLINE svector sload(const float *p) { return _mm512_loadu_ps(p); }
@@ -225,16 +211,6 @@ INLINE void vtranspose(vector *a, int count) {
     a[3] = _mm256_permute2f128_pd(high01, high23, 0x31);
     (void)count;
 }
-#define FOLD(NAME, OP) \
-    INLINE double NAME(const vector *a) { \
-        const __m256d u = OP(OP(OP(a[0], a[4]), OP(a[2], a[6])), OP(OP(a[1], a[5]), OP(a[3], a[7]))); \
-        const __m128d t = _mm_##NAME(_mm256_castpd256_pd128(u), _mm256_extractf128_pd(u, 1)); \
-        return _mm_cvtsd_f64(_mm_##NAME(t, _mm_unpackhi_pd(t, t))); \
-    }
-#define _mm_fold_add _mm_add_pd
-#define _mm_fold_max _mm_max_pd
-#define _mm_fold_min _mm_min_pd
-
 typedef __m256 svector;
 typedef __m256 smask;
 INLINE svector sload(const float *p) { return _mm256_loadu_ps(p); }
@@ -440,94 +416,47 @@ INLINE vector vlarger(vector a, vector b) { return vmax(vabs(a), b); }
 /* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
 enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };
 
-#ifdef FOLD
-FOLD(fold_add, vadd)
-FOLD(fold_max, vmax)
-FOLD(fold_min, vmin)
-#else
-INLINE double fold_add(const vector *a) {
-    double lane[LANES];
-    int half, j;
-    for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
-    for (half = LANES / 2; half; half /= 2)
-        for (j = 0; j < half; j++) lane[j] += lane[j + half];
+INLINE double vfirst(vector a) {
+    double lane[WIDTH];
+    vstore(lane, a);
     return lane[0];
 }
-INLINE double fold_max(const vector *a) {
-    double lane[LANES];
-    int half, j;
-    for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
-    for (half = LANES / 2; half; half /= 2)
-        for (j = 0; j < half; j++) lane[j] = lane[j] > lane[j + half] ? lane[j] : lane[j + half];
-    return lane[0];
-}
-INLINE double fold_min(const vector *a) {
-    double lane[LANES];
-    int half, j;
-    for (j = 0; j < VECTORS; j++) vstore(lane + j * WIDTH, a[j]);
-    for (half = LANES / 2; half; half /= 2)
-        for (j = 0; j < half; j++) lane[j] = lane[j] < lane[j + half] ? lane[j] : lane[j + half];
-    return lane[0];
-}
-#endif
 
-/* The last steps of the tree, within a vector; *error is `rest`, folded likewise, and what rounding leaves. */
-#if defined(__AVX2__)
-INLINE double fold_four(__m256d sum, __m256d rest, double *error) {
-    const __m128d a = _mm256_castpd256_pd128(sum), b = _mm256_extractf128_pd(sum, 1), total = _mm_add_pd(a, b);
-    const __m128d shadow = _mm_sub_pd(total, a);
-    const __m128d left = _mm_add_pd(_mm_sub_pd(a, _mm_sub_pd(total, shadow)), _mm_sub_pd(b, shadow));
-    const __m128d e = _mm_add_pd(left, _mm_add_pd(_mm256_castpd256_pd128(rest), _mm256_extractf128_pd(rest, 1)));
-    const double low = _mm_cvtsd_f64(total), high = _mm_cvtsd_f64(_mm_unpackhi_pd(total, total)), all = low + high;
-    const double last = all - low;
-    *error = ((low - (all - last)) + (high - last)) + (_mm_cvtsd_f64(e) + _mm_cvtsd_f64(_mm_unpackhi_pd(e, e)));
-    return all;
-}
-#endif
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
-INLINE double fold_within(vector sum, vector rest, double *error) {
-    const __m256d a = _mm512_castpd512_pd256(sum), b = _mm512_extractf64x4_pd(sum, 1), total = _mm256_add_pd(a, b);
-    const __m256d shadow = _mm256_sub_pd(total, a);
-    const __m256d left = _mm256_add_pd(_mm256_sub_pd(a, _mm256_sub_pd(total, shadow)), _mm256_sub_pd(b, shadow));
-    const __m256d e = _mm256_add_pd(_mm512_castpd512_pd256(rest), _mm512_extractf64x4_pd(rest, 1));
-    return fold_four(total, _mm256_add_pd(left, e), error);
-}
-#elif defined(__AVX2__)
-#define fold_within fold_four
-#else
-INLINE double fold_within(vector sum, vector rest, double *error) {
-    double lane[WIDTH], left[WIDTH];
-    int half, j;
-    vstore(lane, sum);
-    vstore(left, rest);
-    for (half = WIDTH / 2; half; half /= 2)
-        for (j = 0; j < half; j++) {
-            const double total = lane[j] + lane[j + half], shadow = total - lane[j];
-            left[j] = ((lane[j] - (total - shadow)) + (lane[j + half] - shadow)) + (left[j] + left[j + half]);
-            lane[j] = total;
-        }
-    *error = left[0];
-    return lane[0];
-}
-#endif
+#define FOLD(NAME, OP) \
+    INLINE vector NAME(const vector *a) { \
+        vector v[VECTORS]; \
+        int half, j; \
+        for (j = 0; j < VECTORS; j++) v[j] = a[j]; \
+        for (half = VECTORS / 2; half; half /= 2) \
+            for (j = 0; j < half; j++) v[j] = OP(v[j], v[j + half]); \
+        for (half = WIDTH / 2; half; half /= 2) v[0] = OP(v[0], vswap(v[0], half)); \
+        return v[0]; \
+    }
+FOLD(fold_add, vadd)  /* in every lane */
+FOLD(fold_to_max, vmax)
+FOLD(fold_to_min, vmin)
+INLINE double fold_max(const vector *a) { return vfirst(fold_to_max(a)); }
+INLINE double fold_min(const vector *a) { return vfirst(fold_to_min(a)); }
 
-/* As fold_add; *error is what rounding left in the last three steps, which is most of it, or in all steps. */
-INLINE double fold_closely(const vector *a, double *error, int all_steps) {
+/* As fold_add, in every lane; *error is what rounding left in the last three steps, which is most of it, or in all. */
+INLINE vector fold_closely(const vector *a, vector *error, int all_steps) {
     vector sum[VECTORS], rest[VECTORS];
     int half, j;
     for (j = 0; j < VECTORS; j++) {
         sum[j] = a[j];
         rest[j] = vset(0.0);
     }
-    for (half = VECTORS / 2; half; half /= 2)
-        for (j = 0; j < half; j++) {
-            const vector total = vadd(sum[j], sum[j + half]), shadow = vsub(total, sum[j]);
-            if (all_steps || half * WIDTH <= 4)
-                rest[j] = vadd(vadd(vsub(sum[j], vsub(total, shadow)), vsub(sum[j + half], shadow)),
-                               vadd(rest[j], rest[j + half]));
+    for (half = LANES / 2; half; half /= 2)
+        for (j = 0; j < (half < WIDTH ? 1 : half / WIDTH); j++) {
+            const vector b = half < WIDTH ? vswap(sum[j], half) : sum[j + half / WIDTH];
+            const vector left = half < WIDTH ? vswap(rest[j], half) : rest[j + half / WIDTH];
+            const vector total = vadd(sum[j], b), shadow = vsub(total, sum[j]);
+            if (all_steps || half <= 4)
+                rest[j] = vadd(vadd(vsub(sum[j], vsub(total, shadow)), vsub(b, shadow)), vadd(rest[j], left));
             sum[j] = total;
         }
-    return fold_within(sum[0], rest[0], error);
+    *error = rest[0];
+    return sum[0];
 }
 
 /* Of floats in lanes, in any order: a maximum is exact. */
@@ -536,12 +465,6 @@ INLINE double fold_smax(const svector *a) {
     int i;
     for (i = 0; i < VECTORS / 2; i++) swiden(a[i], wide + 2 * i);
     return fold_max(wide);
-}
-
-INLINE double vfirst(vector a) {
-    double lane[WIDTH];
-    vstore(lane, a);
-    return lane[0];
 }
 
 #endif

@@ -594,8 +594,8 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     cdef const double* x = a.x + LANES*start
     cdef const double* w = a.weights + LANES*start
     cdef double* terms = a.terms + LANES*start
-    cdef double total, total_error, moment, moment_error
-    cdef Py_ssize_t i, j, k, count = LANES*rows + (0 if tail == NULL else a.tail_length)
+    cdef vector total, total_error, moment, moment_error
+    cdef Py_ssize_t i, j, k, both, count = LANES*rows + (0 if tail == NULL else a.tail_length)
     cdef vector initial = vset(CLOSE_START if minded & CLOSE and not minded & MOMENTS else 0.0)
     r.centre = centre
     if rows + (tail != NULL) <= 1:
@@ -609,14 +609,18 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         smalls[j] = sides[j] = vset(0.0)
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = mean_start(<int>i, minded)
-    for i in range(rows):
+    both = min(rows, rows_ahead)
+    for i in range(both):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            if i < rows_ahead:
-                top[j] = vmax(vload(ahead + k), top[j])
-                prefetch_far(ahead + 4*BLOCK + k)
-                if minded & (MOMENTS | MEANS):
-                    top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
+            top[j] = vmax(vload(ahead + k), top[j])
+            prefetch_far(ahead + 4*BLOCK + k)
+            if minded & (MOMENTS | MEANS):
+                top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
+            add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)
+    for i in range(both, rows):
+        for j in range(VECTORS):
+            k = LANES*i + WIDTH*j
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)
     if tail != NULL:
         if minded & MEANS:
@@ -629,27 +633,26 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for i in range(means_summed(minded)):
             for j in range(VECTORS):
                 means[i*VECTORS + j] = vsub(means[i*VECTORS + j], mean_start(<int>i, minded))
-            mean[i] = vset(fold_closely(means + i*VECTORS, &total_error,
-                                        i in (LINE, CURVE) or minded & WEIGHTED_MEANS))
-            mean_error[i] = vset(total_error)
+            mean[i] = fold_closely(means + i*VECTORS, &mean_error[i],
+                                   i in (LINE, CURVE) or minded & WEIGHTED_MEANS)
         add_means(s, mean, mean_error, count, &r, minded)
     elif minded & MOMENTS:
         total = fold_closely(sums, &total_error, minded & CLOSE)
-        if total < dominated:
+        if vfirst(total) < dominated:
             return False
         moment = fold_closely(sides, &moment_error, minded & CLOSE)
         if minded & CLOSE:
-            total_error += fold_add(smalls)
-            moment_error += fold_add(means)
-        add_sums(s, vset(total), vset(total_error), vset(moment), vset(moment_error), &r, False, minded)
+            total_error = vadd(total_error, fold_add(smalls))
+            moment_error = vadd(moment_error, fold_add(means))
+        add_sums(s, total, total_error, moment, moment_error, &r, False, minded)
     else:
         if minded & CLOSE:
             for j in range(VECTORS):
                 sums[j] = vsub(sums[j], initial)
-        add_to(&s.sum, &s.sum_error, vset(fold_add(sums)))
-        add_to(&s.sum, &s.sum_error, vset(fold_add(smalls)))
+        add_to(&s.sum, &s.sum_error, fold_add(sums))
+        add_to(&s.sum, &s.sum_error, fold_add(smalls))
         if minded & TIES:
-            add_to(&s.side, &s.side_error, vset(fold_add(sides)))
+            add_to(&s.side, &s.side_error, fold_add(sides))
     return True
 
 

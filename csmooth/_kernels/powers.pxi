@@ -344,18 +344,22 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
     cdef Sum sums[VECTORS]
     cdef Sum weights[VECTORS]
     cdef Sum total
+    cdef vector top[VECTORS]
     cdef Py_ssize_t i, j, k
     for j in range(VECTORS):
+        top[j] = a.top[j]
         sums[j] = sum_from(start_of(a, kind))
         weights[j] = no_sum()
     for i in range(a.rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
             if ahead:
-                prefetch_near(a.x + 3*BLOCK + k)    # from memory in half the time
-                a.top[j] = vlarger(vload(a.x + BLOCK + k), a.top[j])        # p is positive
+                prefetch_far(a.x + 8*BLOCK + k)
+                top[j] = vlarger(vload(a.x + BLOCK + k), top[j])    # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
                       general, extreme)
+    for j in range(VECTORS):
+        a.top[j] = top[j]
     if a.tail != NULL:
         for j in range(VECTORS):
             add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, general,

@@ -147,11 +147,11 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
             add_single(packed(tail + SWIDTH*j), r, &powers[j], &rests[j], &ties[j], minded)
     for j in range(SVECTORS):
         sum_singles(powers[j], rests[j], &sums[2 * j])
-    add_to(&s.sum, &s.sum_error, vset(fold_add(sums) * TERM_OVER_SINGLE))
+    add_to(&s.sum, &s.sum_error, vmul(fold_add(sums), vset(TERM_OVER_SINGLE)))
     if minded & TIES:
         for j in range(SVECTORS):
             swiden(ties[j], &sums[2 * j])
-        add_to(&s.side, &s.side_error, vset(fold_add(sums)))
+        add_to(&s.side, &s.side_error, fold_add(sums))
 
 
 cdef void double_row(State* s, const Parameters* p, const Block* a, bint first, double* extremes,

@@ -45,7 +45,7 @@ cdef void maximum_row(void* state, const void* parameters, const Block* a, bint 
     if first:
         s[0] = no_maximum()
     raise_by(s, vset(fold_max(top)))
-    s.unknown = vadd(s.unknown, vset(fold_add(unknown)))
+    s.unknown = vadd(s.unknown, fold_add(unknown))
 
 
 cdef void maximum_tile(void* states, const void* parameters, const Block* a, Py_ssize_t vectors,
