@@ -132,16 +132,18 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
     cdef svector rests[SVECTORS]
     cdef svector ties[SVECTORS]
     cdef vector sums[VECTORS]
-    cdef Py_ssize_t i, j, k
+    cdef Py_ssize_t i, j, k, both = min(rows, rows_ahead)
     for j in range(SVECTORS):
         powers[j] = rests[j] = ties[j] = sset(0.0)
-    for i in range(rows):
+    for i in range(both):
         for j in range(SVECTORS):
             k = LANES*i + SWIDTH*j
-            if i < rows_ahead:
-                prefetch_near(ahead + 8*BLOCK + k)
-                top[j] = smax(sload(ahead + k), top[j])
+            prefetch_far(ahead + 8*BLOCK + k)
+            top[j] = smax(sload(ahead + k), top[j])
             add_single(element(a, LANES*start + k, minded), r, &powers[j], &rests[j], &ties[j], minded)
+    for i in range(both, rows):
+        for j in range(SVECTORS):
+            add_single(element(a, LANES*(start + i) + SWIDTH*j, minded), r, &powers[j], &rests[j], &ties[j], minded)
     if tail != NULL:
         for j in range(SVECTORS):
             add_single(packed(tail + SWIDTH*j), r, &powers[j], &rests[j], &ties[j], minded)
