@@ -7,7 +7,7 @@
  * subnormal ones it is below -1022, depending on the level. vload_part() reads the first `count` elements, nothing
  * beyond them, and takes the others from `fill`; vtranspose() exchanges rows and columns of WIDTH vectors, of which
  * `count` rows are wanted; vunzip() makes of two vectors one of the elements at even places, and one of the others.
- * vswap() exchanges element i and i + half, where i is less than half, or modulo 2 * half.
+ * vswap() exchanges elements i and i + half, where i modulo 2 * half is less than half; half is a power of two.
  * Shifts and the i-operations see the bits as unsigned 64-bit integers.
  *
  * An svector has floats, twice as many, and its operations begin with s. snarrow() rounds two vectors to one, swiden()

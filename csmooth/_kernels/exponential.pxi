@@ -565,8 +565,8 @@ cdef inline void add_one_row(State* s, const Parameters* p, const Block* a, Py_s
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = vset(0.0)
         if tail == NULL:
-            add_term(vload(a.x + k), a.weights + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, a.terms + k,
-                     minded)
+            add_term(vload(a.x + k), a.weights + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS,
+                     a.terms + k, minded)
         else:
             add_term(vload(tail + WIDTH*j), &tail_weights[WIDTH * j], &r, &sums[j], &smalls[j], &sides[j], &means[j],
                      VECTORS, a.terms + k, (minded & ~WEIGHTED) | (CLAMPED if minded & MOMENTS else PADDED))
