@@ -413,14 +413,14 @@ INLINE vector vexponent(vector a) {
 INLINE vector vlarger(vector a, vector b) { return vmax(vabs(a), b); }
 #endif
 
-/* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
-enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };
-
 INLINE double vfirst(vector a) {
     double lane[WIDTH];
     vstore(lane, a);
     return lane[0];
 }
+
+/* The 32 lanes of a block, and the one tree that folds them: lane j with j+16, j+8, ... j+1. */
+enum { LANES = 32, VECTORS = LANES / WIDTH, SWIDTH = 2 * WIDTH, SVECTORS = LANES / SWIDTH };
 
 #define FOLD(NAME, OP) \
     INLINE vector NAME(const vector *a) { \
@@ -433,7 +433,7 @@ INLINE double vfirst(vector a) {
         return v[0]; \
     }
 FOLD(fold_add, vadd)  /* in every lane */
-FOLD(fold_to_max, vmax)
+FOLD(fold_to_max, vmax)  /* in the first: in others a zero may have the other sign */
 FOLD(fold_to_min, vmin)
 INLINE double fold_max(const vector *a) { return vfirst(fold_to_max(a)); }
 INLINE double fold_min(const vector *a) { return vfirst(fold_to_min(a)); }

@@ -80,7 +80,7 @@ cdef struct Reference:
     vector maximum, offset, scale, scale_error, shift, low
     vector gone              # with weights, what lies below counts for nothing: low, or -inf where the scale is 0
     vector centre            # of moments, or of lines
-    vector flat              # with moments, every term where the scale is 0, a power of two
+    vector flat              # CLAMPED, with moments: every term where the scale is 0, a power of two
     vector near              # as in the parameters; -1 if there is an offset, below which all near elements vanish
     vector one               # what exp(0) is relative to the reference, if any element is near
 
@@ -173,7 +173,7 @@ cdef inline Reference reference_of(const State* s, const Parameters* p, int mind
     r.low = low if biased and not minded & (SCALED | SHIFTED) else vmax(low, r.low)       # where nothing overflows
     r.gone = vselect(vequal(p.scale, vset(0.0)), vset(-INFINITY), r.low)
     r.near = r.one = r.flat = vset(0.0)
-    if minded & CLAMPED:
+    if minded & MOMENTS and minded & CLAMPED:
         r.flat = exp2_down(vsub(vset(MOMENT_BIAS), s.exponent))
     if minded & MEANS:
         r.near = vselect(vequal(p.scale, vset(0.0)), p.near, vselect(vequal(s.offset, vset(0.0)), p.near, vset(-1.0)))
@@ -357,7 +357,10 @@ cdef inline void add_term(vector x, const double* weight, const Reference* r, ve
 
 cdef inline void add_sums(State* s, vector total, vector total_error, vector side, vector side_error,
                           const Reference* r, bint first, int minded) noexcept nogil:
-    """Adds the sums of a block. `first`: to the empty state, and without weights, so that the error is small."""
+    """Adds the sums of a block; unless CENTRED, the centre is 0.
+
+    `first`: to the empty state, and without weights, so that the error is small.
+    """
     cdef vector moment, moment_error
     if minded & MOMENTS and minded & CENTRED:
         moment = vmul(r.centre, total)
@@ -705,7 +708,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     """`minded`: TIES or MOMENTS, and CLOSE for softmax and gradients, and STORED if terms are wanted; or MEANS."""
     cdef MeanState* m = <MeanState*>s
     cdef vector top[2 * VECTORS]     # the largest elements, and the least
-    cdef vector seen[2 * VECTORS]    # the same for a function, as what one sees lies in memory
+    cdef vector seen[2 * VECTORS]    # a copy for add_any_row: what another function sees lies in memory
     cdef double tail_weights[LANES]
     cdef const double* tail = NULL
     cdef vector behind, centre = vset(0.0)

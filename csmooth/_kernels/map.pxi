@@ -164,8 +164,8 @@ cdef inline Py_ssize_t top_up(Spout* s, char* to, const char* source, Py_ssize_t
 
 
 cdef inline void sent_up_to(Spout* s, char* to) noexcept nogil:
-    """After whole vectors, whose sender counts them himself: a pointer in memory would be awaited for each."""
-    if s.waiting == 0:                  # else there were none
+    """Whole vectors were sent, up to here. Their sender counts: s.to, in memory, would be awaited for each."""
+    if s.waiting == 0:                  # else what waits was not filled, and none were sent
         s.to = to
 
 
