@@ -582,7 +582,7 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
                          Py_ssize_t rows_ahead, vector* top, int minded) noexcept nogil:
     """Adds a block, `rows` rows from `start` on and the tail; with moments, unless its sum is below `dominated`.
 
-    With each vector one of the rows `ahead` is scanned into `top`, and what lies four blocks further prefetched: so
+    With each vector one of the rows `ahead` is scanned into `top`, and what lies further ahead prefetched: so
     what is read from memory comes evenly, in the shade of the arithmetic. (Row by row it came in bursts: 1.3 x the
     time.)
     """
@@ -613,17 +613,19 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = mean_start(<int>i, minded)
     both = min(rows, rows_ahead)
+    prefetch_page(ahead + AHEAD)
     for i in range(both):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
             top[j] = vmax(vload(ahead + k), top[j])
-            prefetch_far(ahead + 4*BLOCK + k)
+            prefetch_far(ahead + AHEAD + k)
             if minded & (MOMENTS | MEANS):
                 top[VECTORS + j] = vmin(vload(ahead + k), top[VECTORS + j])
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)
     for i in range(both, rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
+            prefetch_far(ahead + AHEAD + k)
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)
     if tail != NULL:
         if minded & MEANS:
@@ -784,6 +786,8 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             centre = cut(vset(maximum))
             dominated = -INFINITY
         if rows < rows_ahead:
+            for j in range(VECTORS * (rows_ahead - rows)):
+                prefetch_far(ahead + AHEAD + LANES*rows + WIDTH*j)
             scan_row(top, ahead + LANES*rows, NULL, rows_ahead - rows, minded)
         done += rows
     if a.ahead != NULL:

@@ -135,10 +135,11 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
     cdef Py_ssize_t i, j, k, both = min(rows, rows_ahead)
     for j in range(SVECTORS):
         powers[j] = rests[j] = ties[j] = sset(0.0)
+    prefetch_page(ahead + AHEAD)
     for i in range(both):
         for j in range(SVECTORS):
             k = LANES*i + SWIDTH*j
-            prefetch_far(ahead + 8*BLOCK + k)
+            prefetch_far(ahead + AHEAD + k)
             top[j] = smax(sload(ahead + k), top[j])
             add_single(element(a, LANES*start + k, minded), r, &powers[j], &rests[j], &ties[j], minded)
     for i in range(both, rows):
