@@ -26,7 +26,7 @@ cdef struct Block:
     # Unless NULL, `singles` are the elements, instead of x. Unless NULL, `ahead` is a whole block, of the same kind,
     # that will be asked for next; if `scanned`, this one has been `ahead`.
     # Unless NULL, `terms` receive what a mapping wants of each element, and `exponents`, for each BLOCK, the reference
-    # of that, or NaN where there is none.
+    # of that, or NaN where there is none; and unless NULL, `meanwhile` is called once a block, with `writing`.
     # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most. While its
     # row i is summed, row i of `near` and of `far` are prefetched, which come later; their rows are next_stride apart.
     const double* x
@@ -43,6 +43,8 @@ cdef struct Block:
     Py_ssize_t next_stride
     double* terms
     double* exponents
+    void (*meanwhile)(void* writing) noexcept nogil
+    void* writing
 
 cdef struct Reduction:
     # States and parameters are arrays of vectors, each for WIDTH outputs.

@@ -739,6 +739,8 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
         for j in range(VECTORS):
             top[j] = vset(-INFINITY)
             top[VECTORS + j] = vset(INFINITY)
+        if minded & STORED and a.meanwhile != NULL:
+            a.meanwhile(a.writing)
         if first:
             start(s, vset(maximum), p, minded)
             first = False

@@ -87,6 +87,11 @@ cdef struct Spout:
     Py_ssize_t waiting          # bytes
     vector block[BLOCK_ROWS * VECTORS]      # for those who cannot send off results one by one
 
+cdef struct Terms:
+    # Of a row, as a reduction leaves them for a map: as in Block.
+    double* terms
+    double exponents[SUPERBLOCK_BLOCKS]
+
 cdef struct Scratch:
     # What one worker needs; `x` and `weights` hold one packed block.
     double* x
@@ -102,8 +107,8 @@ cdef struct Scratch:
     bint has_negative, has_infinite     # some parameter of the panel is
     double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
     double tail[LANES]
-    double* terms               # of a row, or NULL
-    double exponents[SUPERBLOCK_BLOCKS]
+    Terms terms[2]              # of even and of odd outputs, or NULL: one is read while another's results are written
+    void* writing               # what is written while a row is read, or NULL
     double extremes[2]          # of the block that comes next, as the reduction scanned it
     Spout spout
 

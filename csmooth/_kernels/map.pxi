@@ -3,13 +3,19 @@
 First the states of an output (rows) or of a panel of outputs (tiles), as in reduce.pxi, unless they are given; then
 their elements once more, in blocks, while they are in cache. Results go straight to where they belong if they lie there
 as in the input, else through scratch; and past the caches, which need not read what they replace, if they are many and
-cost little. If asked for, the reduction's own value is stored on the way, and a sum over the elements, the slope.
+cost little. Where a row left its terms, that is done while the next row is read. If asked for, the reduction's own
+value is stored on the way, and a sum over the elements, the slope.
 """
 
 # Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to y + i*y_stride,
 # what is to be summed to z + i*y_stride, unless that is NULL. Vector j of each row has map j.
 ctypedef void (*Apply)(const void* maps, const double* x, const double* weights, Py_ssize_t stride, double* y,
                        double* z, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil
+
+cdef struct Factor:
+    # What turns terms that were stored with this reference into results: factor + rest.
+    double exponent
+    vector factor, rest
 
 cdef struct Mapping:
     const Reduction* reduction
@@ -20,11 +26,20 @@ cdef struct Mapping:
     Apply apply_packed          # the same where elements are floats and the reduction sums them as such
     # The same for one output, whose floats lie side by side; false: not done; or NULL
     bint (*apply_singles)(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil
-    # As that, from what the reduction stored of each element, and through `spout`, unless that is NULL
-    bint (*apply_stored)(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
-                         Spout* spout) noexcept nogil
+    # For one output, sets the factor for a reference; false: there is none; or NULL
+    bint (*factor)(const void* map, double exponent, Factor* factor) noexcept nogil
     double absent               # the result of elements that are left out
     bint light                  # `apply` costs so little that, where results are many, memory is the limit
+
+cdef struct Writing:
+    # The results of a row that are written while the next one is read, so that memory does both at once.
+    const Mapping* mapping
+    const Problem* problem
+    Scratch* scratch
+    const void* map
+    double* to                      # where they belong
+    Py_ssize_t output, element      # up to which they have been written
+    Factor factor                   # of what was written last; at first for NaN
 
 cdef struct Slopes:
     # The sums of z: of one output, in every lane, or of a panel of outputs.
@@ -145,6 +160,11 @@ cdef inline void spill(Spout* s) noexcept nogil:
         s.waiting = 0
 
 
+cdef inline bint is_at(const Spout* s, const char* to) noexcept nogil:
+    """Whether a vector begins there, and nothing waits."""
+    return s.waiting == 0 and <uintptr_t>to % sizeof(vector) == 0
+
+
 cdef inline Py_ssize_t top_up(Spout* s, char* to, const char* source, Py_ssize_t size) noexcept nogil:
     """Takes the first of `size` bytes, which belong at `to`, until a vector begins there; returns how many."""
     cdef Py_ssize_t part = min(size, -<Py_ssize_t><uintptr_t>to & <Py_ssize_t>(sizeof(vector) - 1))
@@ -187,17 +207,50 @@ cdef void pour(Spout* s, char* to, Py_ssize_t size) noexcept nogil:
     keep(s, source + done, size - done)
 
 
-cdef inline Py_ssize_t alike(const double* exponents, Py_ssize_t block, Py_ssize_t length) noexcept nogil:
+cdef inline vector with_factor(vector term, const Factor* f) noexcept nogil:
+    return vfma1(term, f.factor, vmul(term, f.rest))
+
+
+cdef void send(const double* terms, const Factor* f, double* y, Py_ssize_t count, Spout* spout) noexcept nogil:
+    """Results from terms, through `spout`, unless that is NULL: then they stay in cache."""
+    cdef Factor factor = f[0]           # a copy, which no store to y can change
+    cdef double part[WIDTH]
+    cdef Py_ssize_t i = 0
+    if spout != NULL and not is_at(spout, <char*>y):
+        vstore(part, with_factor(vload(terms), &factor))
+        i = top_up(spout, <char*>y, <char*>part, min(count, WIDTH) * sizeof(double)) // <Py_ssize_t>sizeof(double)
+    while i + WIDTH <= count:
+        if spout != NULL:
+            vstream(y + i, with_factor(vload(terms + i), &factor))
+        else:
+            vstore(y + i, with_factor(vload(terms + i), &factor))
+        i += WIDTH
+    if spout != NULL:
+        sent_up_to(spout, <char*>(y + i))
+    if i < count:
+        vstore(part, with_factor(vload(terms + i), &factor))
+        if spout != NULL:
+            keep(spout, <char*>part, (count - i) * sizeof(double))
+        else:
+            memcpy(y + i, part, (count - i) * sizeof(double))
+
+
+cdef inline Py_ssize_t alike(const double* exponents, Py_ssize_t block, Py_ssize_t last) noexcept nogil:
     """Where the blocks from this one on end that have the same reference; those with none are single."""
     cdef Py_ssize_t end = block + 1
-    while end * BLOCK < length and exponents[end] == exponents[block]:
+    while end * BLOCK < last and exponents[end] == exponents[block]:
         end += 1
     return end * BLOCK
 
 
 cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
                   const void* map, bint direct, bint out_direct, Sum* slope) noexcept nogil:
-    """Writes the results of elements `first`, where a block begins, to before `last` of one output."""
+    """Writes the results of elements `first` to before `last` of one output.
+
+    Unless there are terms, a block begins at `first`.
+    """
+    cdef Terms* stored = &s.terms[output % 2]
+    cdef Factor factor
     cdef double buffer[BLOCK]
     cdef double sloped[BLOCK]
     cdef Apply apply = m.apply_packed if p.single else m.apply
@@ -219,10 +272,10 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
     pours = p.streams and out_direct and m.light
     while element < last:
         to = address(p, RESULTS, output, element)
-        if direct and out_direct and s.terms != NULL:
-            count = min(alike(s.exponents, element // BLOCK, p.length) - element, last - element)
-            if m.apply_stored(map, s.terms + element, s.exponents[element // BLOCK], <double*>to, count,
-                              &s.spout if p.streams else NULL):
+        if direct and out_direct and stored.terms != NULL:
+            if m.factor(map, stored.exponents[element // BLOCK], &factor):
+                count = min(alike(stored.exponents, element // BLOCK, last), last) - element
+                send(stored.terms + element, &factor, <double*>to, count, &s.spout if p.streams else NULL)
                 element += count
                 continue
         count = min(BLOCK, last - element)
@@ -254,6 +307,35 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
             blank(p, s, y, 1, output, 1, element, count, m.absent)
             unpack(p, y, 1, output, 1, element, count)
         element += count
+
+
+cdef inline Writing writing_of(const Mapping* m, const Problem* p, Scratch* s, const void* map,
+                               Py_ssize_t output) noexcept nogil:
+    return Writing(m, p, s, map, <double*>address(p, RESULTS, output, 0), output, 0,
+                   Factor(NAN, vset(0.0), vset(0.0)))
+
+
+cdef void write_a_block(void* writing) noexcept nogil:
+    """Writes as many results, up to where a vector begins in memory; or what is left."""
+    cdef Writing* w = <Writing*>writing
+    cdef const Terms* stored = &w.scratch.terms[w.output % 2]
+    cdef Py_ssize_t first = w.element, length = w.problem.length, end = first + BLOCK
+    cdef double exponent
+    if first == length:
+        return
+    end = min(length, end - <Py_ssize_t>(<uintptr_t>(w.to + end) % sizeof(vector) // sizeof(double)))
+    w.element = end
+    exponent = stored.exponents[first // BLOCK]
+    if exponent == stored.exponents[(end - 1) // BLOCK] and (
+            exponent == w.factor.exponent or w.mapping.factor(w.map, exponent, &w.factor)):
+        send(stored.terms + first, &w.factor, w.to + first, end - first, &w.scratch.spout)
+    else:
+        map_row(w.mapping, w.problem, w.scratch, w.output, first, end, w.map, True, True, NULL)
+
+
+cdef inline void write_all(Writing* w) noexcept nogil:
+    while w.element < w.problem.length:
+        write_a_block(w)
 
 
 cdef void map_tiles(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t count,
@@ -291,11 +373,17 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
     cdef const Operand* parameter = &p.operands[PARAMETER]
     cdef const Reduction* r = p.reduction
     cdef char* parameters = NULL
-    cdef bint scanned = False, given = p.operands[STATE].data != NULL
+    cdef char* map
+    cdef bint scanned = False, given = p.operands[STATE].data != NULL, later
+    cdef Writing writing        # at first of nothing
     cdef Sum slope
     cdef Py_ssize_t i, j, g
     set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
+    writing.problem = p
+    writing.element = p.length
+    later = direct and p.streams and s.terms[0].terms != NULL
+    s.writing = &writing if later else NULL
     if given:
         take_states(p, s.states, first, count)
     if p.by_rows:
@@ -313,6 +401,12 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
                 if j % WIDTH != WIDTH - 1 and j != count - 1:
                     continue
                 add_initial(p, s, j // WIDTH, NAN)
+            if later:
+                write_all(&writing)
+                map = maps + j % 2 * m.map_size
+                m.prepare(map, s.superblock_states, parameters)
+                writing = writing_of(m, p, s, map, first + j)
+                continue
             for i in range(j // WIDTH * WIDTH if p.has_initial else j, j + 1):
                 if p.has_initial:
                     spread_lane(<double*>s.superblock_states, <double*>(s.states + i // WIDTH * r.state_size),
@@ -323,6 +417,8 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
                 map_row(m, p, s, first + i, 0, p.length, maps, direct, out_direct, &slope if z != NULL else NULL)
                 if z != NULL:
                     set_lane(<double*>&slopes.sums[i // WIDTH], i % WIDTH, <double*>&slope, sizeof(Sum))
+        write_all(&writing)
+        s.writing = NULL
     else:
         if not given:
             reduce_tiles(p, s, first, count, direct)
@@ -377,9 +473,14 @@ cdef bint is_plain_out(const Problem* p) noexcept nogil:
 
 cdef inline bint stores_terms(const Mapping* m, const Problem* p) noexcept nogil:
     """Whether the reduction leaves the terms of a row for the map."""
-    return (m.apply_stored != NULL and takes_directly(p) and is_plain_out(p) and p.by_rows and p.length <= SUPERBLOCK
+    return (m.factor != NULL and takes_directly(p) and is_plain_out(p) and p.by_rows and p.length <= SUPERBLOCK
             and not p.single and not p.has_initial and p.operands[SLOPE].data == NULL
             and p.operands[STATE].data == NULL)
+
+
+cdef inline Py_ssize_t stored_length(const Problem* p) noexcept nogil:
+    """Whole rows are written, and whole vectors read from where less than one is left."""
+    return (p.length // LANES + 2) * LANES
 
 
 cdef char* map_scratch(const Mapping* m, const Problem* p, Scratch* s, char* small) noexcept nogil:
@@ -388,7 +489,7 @@ cdef char* map_scratch(const Mapping* m, const Problem* p, Scratch* s, char* sma
     if p.operands[SLOPE].data != NULL:
         size += sizeof(Slopes) + LANES * BLOCK * sizeof(double)
     if stores_terms(m, p):
-        size += (p.length + LANES) * sizeof(double)
+        size += 2 * stored_length(p) * sizeof(double)
     return scratch(p, s, small, size)
 
 
@@ -399,7 +500,9 @@ cdef void map_outputs(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t
     cdef Slopes* slopes = <Slopes*>rest
     cdef double* z = <double*>(slopes + 1) if p.operands[SLOPE].data != NULL else NULL
     cdef Py_ssize_t output = first, count
-    s.terms = <double*>rest if stores_terms(m, p) else NULL
+    if stores_terms(m, p):
+        s.terms[0].terms = <double*>rest
+        s.terms[1].terms = s.terms[0].terms + stored_length(p)
     s.spout.waiting = 0
     while output < last:
         count = panel_from(p, output, last, direct)

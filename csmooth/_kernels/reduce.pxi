@@ -68,7 +68,7 @@ cdef void ask_for_block(const Problem* p, Py_ssize_t output, Py_ssize_t element)
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
                             bint direct, double ceiling) noexcept nogil:
     cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False,
-                         s.x, s.x, 0, NULL, NULL)
+                         s.x, s.x, 0, NULL, NULL, NULL, NULL)
     cdef Py_ssize_t j, left = count % LANES
     if not direct:
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
@@ -101,7 +101,7 @@ cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py
                              Py_ssize_t rows, bint direct) noexcept nogil:
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
     cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride, NULL,
-                         NULL)
+                         NULL, NULL, NULL)
     cdef const char* x
     cdef Py_ssize_t i, step
     cdef vector neutral
@@ -146,8 +146,11 @@ cdef void reduce_superblock(const Problem* p, Scratch* s, char* state, Py_ssize_
         count = min(SUPERBLOCK if direct else BLOCK, end - element)
         block = row_block(p, s, output, element, count, direct, ceiling)
         if direct:
-            block.terms = s.terms
-            block.exponents = s.exponents
+            block.terms = s.terms[output % 2].terms
+            block.exponents = s.terms[output % 2].exponents
+            if s.writing != NULL:
+                block.meanwhile = write_a_block
+                block.writing = s.writing
             block.scanned = scanned[0]
             next_element = end % p.length
             next_output = output + (next_element == 0)
@@ -243,7 +246,7 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     cdef const Reduction* r = p.reduction
     cdef double weights[WIDTH]
     cdef Block block = Block(&s.tail[0], NULL, False, &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0, NULL,
-                             NULL)
+                             NULL, NULL, NULL)
     cdef Py_ssize_t j
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
@@ -353,7 +356,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef char* parameters = NULL
     cdef bint scanned = False
     cdef Block nothing = Block(s.x, NULL, False, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0, NULL,
-                               NULL)
+                               NULL, NULL, NULL)
 
     set_parameters(p, s, first, count)
     direct = direct and not s.has_negative
@@ -504,7 +507,7 @@ cdef char* scratch(const Problem* p, Scratch* s, char* small, size_t extra) noex
         s[k].spare_parameters = rest - r.parameters_size
         s[k].weights_scale = 1
         s[k].has_parameters = False
-        s[k].terms = NULL
+        s[k].terms[0].terms = s[k].terms[1].terms = s[k].writing = NULL
     for k in range(p.together):             # packed blocks do not outlast a call
         s[k].extra = rest
         s[k].x = <double*>(rest + extra)

@@ -224,38 +224,14 @@ cdef void apply_any(const Softmax* maps, const double* x, Py_ssize_t stride, dou
         apply(maps, x, stride, y, y_stride, rows, vectors, False, 0)
 
 
-cdef bint stored_softmax(const void* map, const double* terms, double exponent, double* y, Py_ssize_t count,
-                         Spout* spout) noexcept nogil:
-    cdef Softmax m = (<const Softmax*>map)[0]
+cdef bint softmax_factor(const void* map, double exponent, Factor* factor) noexcept nogil:
+    cdef const Softmax* m = <const Softmax*>map
     cdef double down = exponent - vfirst(m.exponent)
-    cdef double part[WIDTH]
-    cdef Py_ssize_t i = 0
     # A lower reference costs a power of two, exactly, unless the factor becomes a subnormal number.
     if m.special or m.shifted or not down > -600:
         return False
-    m.factor = vmul(m.factor, exp2_down(vset(down)))
-    m.rest = vmul(m.rest, exp2_down(vset(down)))
-    vstore(part, stored_share(terms, &m))
-    if spout != NULL:
-        i = top_up(spout, <char*>y, <char*>part, min(count, WIDTH) * sizeof(double)) // <Py_ssize_t>sizeof(double)
-    while i + WIDTH <= count:
-        if spout != NULL:
-            vstream(y + i, stored_share(terms + i, &m))
-        else:
-            vstore(y + i, stored_share(terms + i, &m))
-        i += WIDTH
-    vstore(part, stored_share(terms + i, &m))
-    if spout != NULL:
-        sent_up_to(spout, <char*>(y + i))
-        keep(spout, <char*>part, (count - i) * sizeof(double))
-    else:
-        memcpy(y + i, part, (count - i) * sizeof(double))
+    factor[0] = Factor(exponent, vmul(m.factor, exp2_down(vset(down))), vmul(m.rest, exp2_down(vset(down))))
     return True
-
-
-cdef inline vector stored_share(const double* terms, const Softmax* m) noexcept nogil:
-    cdef vector term = vload(terms)
-    return vfma1(term, m.factor, vmul(term, m.rest))
 
 
 cdef void softmax_row(void* state, const void* parameters, const Block* a, bint first, double* extremes) noexcept nogil:
@@ -310,7 +286,7 @@ cdef void packed_softmax(const void* maps, const double* x, const double* weight
 
 
 cdef Mapping SOFTMAX_MAP = Mapping(
-    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, stored_softmax, 0.0,
+    &SOFTMAX, sizeof(Softmax), softmax_prepare, softmax_apply, packed_softmax, single_softmax, softmax_factor, 0.0,
     False)
 
 cdef Mapping LOG_SOFTMAX_MAP = Mapping(
