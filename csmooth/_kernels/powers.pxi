@@ -350,11 +350,13 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
         top[j] = a.top[j]
         sums[j] = sum_from(start_of(a, kind))
         weights[j] = no_sum()
-    prefetch_page(a.x + BLOCK + AHEAD)
+    if not general:                     # else there is far more to do than to read
+        prefetch_page(a.x + BLOCK + AHEAD)
     for i in range(a.rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            prefetch_far(a.x + BLOCK + AHEAD + k)
+            if not general:
+                prefetch_far(a.x + BLOCK + AHEAD + k)
             if ahead:
                 top[j] = vlarger(vload(a.x + BLOCK + k), top[j])    # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
