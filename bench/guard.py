@@ -132,11 +132,11 @@ def library_of(level: str) -> Path | None:
 
 
 def kernel_names(sources: str) -> list[str]:
-    """What walks over elements: row, tile and short_tile of every Reduction, what every Mapping applies."""
-    names: set[str] = set()
+    """What walks over elements: row, tile and short_tile of every Reduction, what every Mapping applies, and send."""
+    names = {"send"}
     for kind, row in re.findall(r"^cdef (Reduction|Mapping) \w+ = \w+\((.*?)\)$", sources, re.DOTALL | re.MULTILINE):
         fields = [field.strip() for field in row.split(",")]
-        names.update(fields[:3] if kind == "Reduction" else fields[3:7])
+        names.update(fields[:3] if kind == "Reduction" else fields[3:6])
     return sorted(names - {"NULL"})
 
 

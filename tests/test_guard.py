@@ -97,9 +97,9 @@ cdef Reduction SUM = Reduction(
     sizeof(State), 0.0, False)
 
 cdef Mapping SHARE = Mapping(
-    &SUM, sizeof(Share), share_prepare, share_apply, share_apply, NULL, stored_share, 0.0)
+    &SUM, sizeof(Share), share_prepare, share_apply, share_apply, NULL, share_factor, 0.0)
 """
-    assert guard.kernel_names(sources) == ["share_apply", "stored_share", "sum_row", "sum_tile"]
+    assert guard.kernel_names(sources) == ["send", "share_apply", "sum_row", "sum_tile"]
 
 
 def test_counts_may_differ_a_little():

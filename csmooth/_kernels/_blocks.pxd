@@ -20,13 +20,14 @@ cdef enum:
     SUPERBLOCK = SUPERBLOCK_BLOCKS * BLOCK      # 16384 elements: several in the smallest array worth a second thread
     PANEL = 256                 # outputs whose states are kept at once
     AHEAD = 8 * BLOCK           # elements between what is scanned and what is prefetched; 4 to 16 blocks: as fast
+    PAGE = 4096                 # bytes
 
 cdef struct Block:
     # One output: `rows` rows of LANES consecutive elements and, unless NULL, one more row, `tail`; several blocks.
     # Unless NULL, `singles` are the elements, instead of x. Unless NULL, `ahead` is a whole block, of the same kind,
     # that will be asked for next; if `scanned`, this one has been `ahead`.
     # Unless NULL, `terms` receive what a mapping wants of each element, and `exponents`, for each BLOCK, the reference
-    # of that, or NaN where there is none; and unless NULL, `meanwhile` is called once a block, with `writing`.
+    # of that, or NaN where there is none; and unless NULL, `meanwhile` is called once a block.
     # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most. While its
     # row i is summed, row i of `near` and of `far` are prefetched, which come later; their rows are next_stride apart.
     const double* x
@@ -43,8 +44,8 @@ cdef struct Block:
     Py_ssize_t next_stride
     double* terms
     double* exponents
-    void (*meanwhile)(void* writing) noexcept nogil
-    void* writing
+    void (*meanwhile)(void* given) noexcept nogil
+    void* given
 
 cdef struct Reduction:
     # States and parameters are arrays of vectors, each for WIDTH outputs.
@@ -73,7 +74,14 @@ cdef inline void prefetch_page(const void* x) noexcept nogil:
 
     The first request to a page has to find out where it lies, and holds up those that follow it.
     """
-    prefetch_far(<const char*>x + 8192)
+    prefetch_far(<const char*>x + 2*PAGE)
+
+
+cdef inline void prefetch_rows(const double* x, Py_ssize_t rows) noexcept nogil:
+    """What a block that ends early leaves to be prefetched."""
+    cdef Py_ssize_t i
+    for i in range(VECTORS * rows):
+        prefetch_far(x + WIDTH*i)
 
 
 cdef inline void prefetch_next(const Block* a, Py_ssize_t i, Py_ssize_t j) noexcept nogil:

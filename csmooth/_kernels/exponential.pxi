@@ -613,7 +613,8 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
         for i in range(means_summed(minded)):
             means[i*VECTORS + j] = mean_start(<int>i, minded)
     both = min(rows, rows_ahead)
-    prefetch_page(ahead + AHEAD)
+    if both:
+        prefetch_page(ahead + AHEAD)
     for i in range(both):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
@@ -625,7 +626,6 @@ cdef inline bint add_row(State* s, const Parameters* p, const Block* a, Py_ssize
     for i in range(both, rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            prefetch_far(ahead + AHEAD + k)
             add_term(vload(x + k), w + k, &r, &sums[j], &smalls[j], &sides[j], &means[j], VECTORS, terms + k, minded)
     if tail != NULL:
         if minded & MEANS:
@@ -716,7 +716,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
     cdef vector behind, centre = vset(0.0)
     cdef double maximum, minimum, low, dominated = -INFINITY
     cdef const double* ahead
-    cdef Py_ssize_t done = 0, rows, rows_ahead, left, j
+    cdef Py_ssize_t done = 0, rows, rows_ahead, both, left, j
     cdef bint last = False, clamped = False, added
     for j in range(VECTORS):
         top[j] = vset(extremes[0]) if a.scanned else vset(-INFINITY)
@@ -740,7 +740,7 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
             top[j] = vset(-INFINITY)
             top[VECTORS + j] = vset(INFINITY)
         if minded & STORED and a.meanwhile != NULL:
-            a.meanwhile(a.writing)
+            a.meanwhile(a.given)
         if first:
             start(s, vset(maximum), p, minded)
             first = False
@@ -787,9 +787,10 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
                 break
             centre = cut(vset(maximum))
             dominated = -INFINITY
+        if 0 < rows_ahead:
+            both = min(rows, rows_ahead)
+            prefetch_rows(ahead + AHEAD + LANES*both, BLOCK_ROWS - both)
         if rows < rows_ahead:
-            for j in range(VECTORS * (rows_ahead - rows)):
-                prefetch_far(ahead + AHEAD + LANES*rows + WIDTH*j)
             scan_row(top, ahead + LANES*rows, NULL, rows_ahead - rows, minded)
         done += rows
     if a.ahead != NULL:

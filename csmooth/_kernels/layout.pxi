@@ -107,7 +107,7 @@ cdef struct Scratch:
     bint has_negative, has_infinite     # some parameter of the panel is
     double weights_scale        # a power of two by which weights are multiplied, so that sums do not overflow
     double tail[LANES]
-    Terms terms[2]              # of even and of odd outputs, or NULL: one is read while another's results are written
+    Terms terms[2]              # of even and of odd outputs, if any are stored; else their `terms` are NULL
     void* writing               # what is written while a row is read, or NULL
     double extremes[2]          # of the block that comes next, as the reduction scanned it
     Spout spout

@@ -3,8 +3,8 @@
 First the states of an output (rows) or of a panel of outputs (tiles), as in reduce.pxi, unless they are given; then
 their elements once more, in blocks, while they are in cache. Results go straight to where they belong if they lie there
 as in the input, else through scratch; and past the caches, which need not read what they replace, if they are many and
-cost little. Where a row left its terms, that is done while the next row is read. If asked for, the reduction's own
-value is stored on the way, and a sum over the elements, the slope.
+cost little. Then, too, what a row left terms for is written while the next row is read. If asked for, the reduction's
+own value is stored on the way, and a sum over the elements, the slope.
 """
 
 # Row i of `rows` starts at x + i*stride, and as far in `weights`, unless that is NULL. Results go to y + i*y_stride,
@@ -13,7 +13,7 @@ ctypedef void (*Apply)(const void* maps, const double* x, const double* weights,
                        double* z, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors) noexcept nogil
 
 cdef struct Factor:
-    # What turns terms that were stored with this reference into results: factor + rest.
+    # factor + rest, by which terms that were stored with this reference are multiplied to make results.
     double exponent
     vector factor, rest
 
@@ -249,7 +249,7 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
 
     Unless there are terms, a block begins at `first`.
     """
-    cdef Terms* stored = &s.terms[output % 2]
+    cdef const Terms* stored = &s.terms[output % 2]
     cdef Factor factor
     cdef double buffer[BLOCK]
     cdef double sloped[BLOCK]
@@ -316,13 +316,14 @@ cdef inline Writing writing_of(const Mapping* m, const Problem* p, Scratch* s, c
 
 
 cdef void write_a_block(void* writing) noexcept nogil:
-    """Writes as many results, up to where a vector begins in memory; or what is left."""
+    """Writes the next BLOCK results, but for those after the last place where a vector begins; or what is left."""
     cdef Writing* w = <Writing*>writing
-    cdef const Terms* stored = &w.scratch.terms[w.output % 2]
+    cdef const Terms* stored
     cdef Py_ssize_t first = w.element, length = w.problem.length, end = first + BLOCK
     cdef double exponent
     if first == length:
         return
+    stored = &w.scratch.terms[w.output % 2]
     end = min(length, end - <Py_ssize_t>(<uintptr_t>(w.to + end) % sizeof(vector) // sizeof(double)))
     w.element = end
     exponent = stored.exponents[first // BLOCK]
@@ -373,7 +374,6 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
     cdef const Operand* parameter = &p.operands[PARAMETER]
     cdef const Reduction* r = p.reduction
     cdef char* parameters = NULL
-    cdef char* map
     cdef bint scanned = False, given = p.operands[STATE].data != NULL, later
     cdef Writing writing        # at first of nothing
     cdef Sum slope
@@ -403,9 +403,8 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
                 add_initial(p, s, j // WIDTH, NAN)
             if later:
                 write_all(&writing)
-                map = maps + j % 2 * m.map_size
-                m.prepare(map, s.superblock_states, parameters)
-                writing = writing_of(m, p, s, map, first + j)
+                m.prepare(maps, s.superblock_states, parameters)
+                writing = writing_of(m, p, s, maps, first + j)
                 continue
             for i in range(j // WIDTH * WIDTH if p.has_initial else j, j + 1):
                 if p.has_initial:
@@ -479,7 +478,7 @@ cdef inline bint stores_terms(const Mapping* m, const Problem* p) noexcept nogil
 
 
 cdef inline Py_ssize_t stored_length(const Problem* p) noexcept nogil:
-    """Whole rows are written, and whole vectors read from where less than one is left."""
+    """Of terms: whole rows are written, and a whole vector is read from the last one on."""
     return (p.length // LANES + 2) * LANES
 
 
@@ -489,7 +488,7 @@ cdef char* map_scratch(const Mapping* m, const Problem* p, Scratch* s, char* sma
     if p.operands[SLOPE].data != NULL:
         size += sizeof(Slopes) + LANES * BLOCK * sizeof(double)
     if stores_terms(m, p):
-        size += 2 * stored_length(p) * sizeof(double)
+        size += (1 + p.streams) * stored_length(p) * sizeof(double)
     return scratch(p, s, small, size)
 
 
@@ -502,7 +501,7 @@ cdef void map_outputs(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t
     cdef Py_ssize_t output = first, count
     if stores_terms(m, p):
         s.terms[0].terms = <double*>rest
-        s.terms[1].terms = s.terms[0].terms + stored_length(p)
+        s.terms[1].terms = s.terms[0].terms + (stored_length(p) if p.streams else 0)
     s.spout.waiting = 0
     while output < last:
         count = panel_from(p, output, last, direct)

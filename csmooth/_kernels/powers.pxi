@@ -350,14 +350,13 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
         top[j] = a.top[j]
         sums[j] = sum_from(start_of(a, kind))
         weights[j] = no_sum()
-    if not general:                     # else there is far more to do than to read
+    if ahead:
         prefetch_page(a.x + BLOCK + AHEAD)
     for i in range(a.rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            if not general:
-                prefetch_far(a.x + BLOCK + AHEAD + k)
             if ahead:
+                prefetch_far(a.x + BLOCK + AHEAD + k)
                 top[j] = vlarger(vload(a.x + BLOCK + k), top[j])    # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
                       general, extreme)
@@ -524,6 +523,7 @@ cdef void power_row(void* state, const void* parameters, const Block* block, bin
         if a.weights != NULL:
             a.weights += LANES * a.rows
     if block.ahead != NULL:
+        prefetch_rows(block.ahead + AHEAD, BLOCK_ROWS)
         a.x = block.ahead
         scan_rows_of_powers(&a, 0, BLOCK_ROWS, p.sign)
         extremes[0] = fold_max(top)

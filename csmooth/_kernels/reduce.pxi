@@ -150,7 +150,7 @@ cdef void reduce_superblock(const Problem* p, Scratch* s, char* state, Py_ssize_
             block.exponents = s.terms[output % 2].exponents
             if s.writing != NULL:
                 block.meanwhile = write_a_block
-                block.writing = s.writing
+                block.given = s.writing
             block.scanned = scanned[0]
             next_element = end % p.length
             next_output = output + (next_element == 0)

@@ -135,7 +135,8 @@ cdef inline void add_single_row(State* s, const Parameters* p, const Block* a, P
     cdef Py_ssize_t i, j, k, both = min(rows, rows_ahead)
     for j in range(SVECTORS):
         powers[j] = rests[j] = ties[j] = sset(0.0)
-    prefetch_page(ahead + AHEAD)
+    if both:
+        prefetch_page(ahead + AHEAD)
     for i in range(both):
         for j in range(SVECTORS):
             k = LANES*i + SWIDTH*j
