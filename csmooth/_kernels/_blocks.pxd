@@ -19,7 +19,7 @@ cdef enum:
     SUPERBLOCK_BLOCKS = 64
     SUPERBLOCK = SUPERBLOCK_BLOCKS * BLOCK      # 16384 elements: several in the smallest array worth a second thread
     PANEL = 256                 # outputs whose states are kept at once
-    AHEAD = 8 * BLOCK           # elements between what is scanned and what is prefetched; 4 to 16 blocks: as fast
+    AHEAD = 8 * BLOCK           # elements between what is scanned and what is prefetched; 2 to 16 blocks: as fast
     PAGE = 4096                 # bytes
 
 cdef struct Block:
@@ -27,7 +27,7 @@ cdef struct Block:
     # Unless NULL, `singles` are the elements, instead of x. Unless NULL, `ahead` is a whole block, of the same kind,
     # that will be asked for next; if `scanned`, this one has been `ahead`.
     # Unless NULL, `terms` receive what a mapping wants of each element, and `exponents`, for each BLOCK, the reference
-    # of that, or NaN where there is none; and unless NULL, `meanwhile` is called once a block.
+    # of that, or NaN where there is none; and unless NULL, `meanwhile(given)` is called once a block.
     # Several outputs side by side: row i is x + i*stride, one element of each output; one block at most. While its
     # row i is summed, row i of `near` and of `far` are prefetched, which come later; their rows are next_stride apart.
     const double* x
@@ -78,7 +78,7 @@ cdef inline void prefetch_page(const void* x) noexcept nogil:
 
 
 cdef inline void prefetch_rows(const double* x, Py_ssize_t rows) noexcept nogil:
-    """What a block that ends early leaves to be prefetched."""
+    """Prefetches all at once what is not prefetched with vectors that are summed, at the end of what is read."""
     cdef Py_ssize_t i
     for i in range(VECTORS * rows):
         prefetch_far(x + WIDTH*i)

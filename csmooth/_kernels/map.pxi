@@ -26,13 +26,13 @@ cdef struct Mapping:
     Apply apply_packed          # the same where elements are floats and the reduction sums them as such
     # The same for one output, whose floats lie side by side; false: not done; or NULL
     bint (*apply_singles)(const void* map, const float* x, float* y, Py_ssize_t count) noexcept nogil
-    # For one output, sets the factor for a reference; false: there is none; or NULL
+    # Sets the factor of one output for terms with this reference; false: they have none; or NULL: terms are not used
     bint (*factor)(const void* map, double exponent, Factor* factor) noexcept nogil
     double absent               # the result of elements that are left out
     bint light                  # `apply` costs so little that, where results are many, memory is the limit
 
 cdef struct Writing:
-    # The results of a row that are written while the next one is read, so that memory does both at once.
+    # The results of a row that are written, block by block, while the next row is read: memory does both at once.
     const Mapping* mapping
     const Problem* problem
     Scratch* scratch
@@ -375,7 +375,7 @@ cdef void map_panel(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t f
     cdef const Reduction* r = p.reduction
     cdef char* parameters = NULL
     cdef bint scanned = False, given = p.operands[STATE].data != NULL, later
-    cdef Writing writing        # at first of nothing
+    cdef Writing writing        # at first of a row that has been written
     cdef Sum slope
     cdef Py_ssize_t i, j, g
     set_parameters(p, s, first, count)
