@@ -10,6 +10,8 @@ computes which superblock.
 An element that is absent (masked, of weight 0, or beyond the end) is `neutral` and adds nothing to a sum.
 """
 
+from libc.string cimport memset
+
 from ._math cimport *
 
 
@@ -67,6 +69,17 @@ cdef struct Reduction:
     double counts_below
     bint uniform                # parameters of outputs side by side must be alike
     bint sums_singles           # minds Block.single
+
+
+cdef inline Block block_of(const double* x, Py_ssize_t rows, Py_ssize_t stride, bint single) noexcept nogil:
+    """Without weights, and nothing known of what comes next."""
+    cdef Block b
+    memset(&b, 0, sizeof(Block))
+    b.x = b.near = b.far = x
+    b.rows = rows
+    b.stride = b.next_stride = stride
+    b.single = single
+    return b
 
 
 cdef inline void prefetch_page(const void* x) noexcept nogil:

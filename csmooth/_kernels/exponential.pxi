@@ -787,11 +787,10 @@ cdef inline void exponential_row(State* s, const Parameters* p, const Block* a, 
                 break
             centre = cut(vset(maximum))
             dominated = -INFINITY
-        if 0 < rows_ahead:
-            both = min(rows, rows_ahead)
+        both = min(rows, rows_ahead)
+        if both < BLOCK_ROWS and rows_ahead:    # what add_row has not seen to
             prefetch_rows(ahead + AHEAD + LANES*both, BLOCK_ROWS - both)
-        if rows < rows_ahead:
-            scan_row(top, ahead + LANES*rows, NULL, rows_ahead - rows, minded)
+            scan_row(top, ahead + LANES*both, NULL, rows_ahead - both, minded)
         done += rows
     if a.ahead != NULL:
         extremes[0] = fold_max(top)

@@ -9,7 +9,6 @@ stands there. So nobody waits for a helper that has not begun, and calls within 
 
 import os
 
-from libc.string cimport memset
 
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock

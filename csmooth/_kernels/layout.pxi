@@ -9,7 +9,7 @@ cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from ._blocks cimport *
 from ._math cimport *

@@ -240,7 +240,7 @@ cdef inline Py_ssize_t alike(const double* exponents, Py_ssize_t block, Py_ssize
     cdef Py_ssize_t end = block + 1
     while end * BLOCK < last and exponents[end] == exponents[block]:
         end += 1
-    return end * BLOCK
+    return min(end * BLOCK, last)
 
 
 cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t first, Py_ssize_t last,
@@ -274,7 +274,7 @@ cdef void map_row(const Mapping* m, const Problem* p, Scratch* s, Py_ssize_t out
         to = address(p, RESULTS, output, element)
         if direct and out_direct and stored.terms != NULL:
             if m.factor(map, stored.exponents[element // BLOCK], &factor):
-                count = min(alike(stored.exponents, element // BLOCK, last), last) - element
+                count = alike(stored.exponents, element // BLOCK, last) - element
                 send(stored.terms + element, &factor, <double*>to, count, &s.spout if p.streams else NULL)
                 element += count
                 continue

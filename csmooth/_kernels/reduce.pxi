@@ -67,8 +67,7 @@ cdef void ask_for_block(const Problem* p, Py_ssize_t output, Py_ssize_t element)
 
 cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t element, Py_ssize_t count,
                             bint direct, double ceiling) noexcept nogil:
-    cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, (count + LANES - 1) // LANES, LANES, NULL, False,
-                         s.x, s.x, 0, NULL, NULL, NULL, NULL)
+    cdef Block b = block_of(s.x, (count + LANES - 1) // LANES, LANES, p.single)
     cdef Py_ssize_t j, left = count % LANES
     if not direct:
         pack_block(p, s, output, 1, element, count, 1, b.rows * LANES, ceiling)
@@ -100,8 +99,7 @@ cdef inline Block row_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_
 cdef inline Block tile_block(const Problem* p, Scratch* s, Py_ssize_t output, Py_ssize_t columns, Py_ssize_t element,
                              Py_ssize_t rows, bint direct) noexcept nogil:
     cdef Py_ssize_t stride = (columns + WIDTH - 1) // WIDTH * WIDTH
-    cdef Block b = Block(s.x, NULL, p.single, NULL, NULL, 0, rows, stride, NULL, False, s.x, s.x, stride, NULL,
-                         NULL, NULL, NULL)
+    cdef Block b = block_of(s.x, rows, stride, p.single)
     cdef const char* x
     cdef Py_ssize_t i, step
     cdef vector neutral
@@ -245,9 +243,9 @@ cdef void add_initial(const Problem* p, Scratch* s, Py_ssize_t group, double cei
     """Merges one more element, `initial`, into the states of a group of outputs."""
     cdef const Reduction* r = p.reduction
     cdef double weights[WIDTH]
-    cdef Block block = Block(&s.tail[0], NULL, False, &weights[0], NULL, 0, 1, WIDTH, NULL, False, s.x, s.x, 0, NULL,
-                             NULL, NULL, NULL)
+    cdef Block block = block_of(&s.tail[0], 1, WIDTH, False)
     cdef Py_ssize_t j
+    block.weights = &weights[0]
     for j in range(WIDTH):
         s.tail[j] = -p.initial if s.parameter[group*WIDTH + j] < 0 else p.initial
         weights[j] = 0 if s.tail[j] >= ceiling or s.tail[j] == r.neutral else s.weights_scale
@@ -355,8 +353,7 @@ cdef void reduce_panel(const Problem* p, Scratch* s, Py_ssize_t first, Py_ssize_
     cdef Py_ssize_t groups = (count + WIDTH - 1) // WIDTH, g, j
     cdef char* parameters = NULL
     cdef bint scanned = False
-    cdef Block nothing = Block(s.x, NULL, False, NULL, NULL, 0, 0, WIDTH, NULL, False, s.x, s.x, 0, NULL,
-                               NULL, NULL, NULL)
+    cdef Block nothing = block_of(s.x, 0, WIDTH, False)
 
     set_parameters(p, s, first, count)
     direct = direct and not s.has_negative

@@ -241,7 +241,9 @@ cdef inline void single_row(State* s, const Parameters* p, const Block* a, bint 
         else:
             add_wide_row(s, p, a, done, rows, tail, first, minded | source)
             i = 0
-        scan_singles(top, ahead + LANES*i, rows_ahead - i)
+        if i < BLOCK_ROWS and rows_ahead:       # what add_single_row has not seen to
+            prefetch_rows(<const double*>(ahead + AHEAD + LANES*i), (BLOCK_ROWS - i + 1) // 2)
+            scan_singles(top, ahead + LANES*i, rows_ahead - i)
         first = False
         done += rows
     if a.ahead != NULL:
