@@ -125,7 +125,9 @@ def boltzmann(
     sharpness = call.parameter
     _, p = call.gradient("logmeanexp", alpha=sharpness)  # whose gradient is the softmax, for alpha = 0 too
     with np.errstate(all="ignore"):
-        x = np.where(p == 0, 0, call.a) / 2  # halves, as differences may overflow
+        # From the element of the largest share, so that no offset is rounded; halves, as differences may overflow
+        most = np.take_along_axis(call.a, np.abs(p).argmax(-1)[..., np.newaxis], -1)
+        x = np.where(p == 0, 0, call.a / 2 - most / 2)
         y, unit = call.scaled(p != 0)
         slope = np.where(p == 0, 0, _centred(x, 1.0, p, p * x) * sharpness * 2)  # alpha * c
         apart = np.where(p == 0, 0, _centred(y, 1.0, p, p * y))

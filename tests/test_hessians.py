@@ -196,7 +196,7 @@ def inputs(name: str) -> list[tuple[Input, Right]]:
             if name == "pnorm":
                 a *= rng.choice([-1, 1], n)
         else:
-            a = rng.choice([0.0, 0.0, 1.0, -3.0, 1e3]) + scale * rng.normal(size=n)
+            a = rng.choice([0.0, 0.0, 1.0, -3.0, 1e3, 1e6]) + scale * rng.normal(size=n)
             parameter = float(rng.choice([1.0, -1.0, *rng.choice([-1, 1], 4) * 10 ** rng.uniform(-9, 1.3, 4)]))
         v = rng.normal(size=n) * 10 ** rng.uniform(-3, 3, n if rng.random() < 0.5 else 1)
         v += rng.choice([0.0, 0.0, 1.0, 1e5])
@@ -315,6 +315,9 @@ def test_limits(name: str) -> None:
         ("boltzmann", [0.0, -40.0, -41.0], [1.0, 2.0, -3.0], 1.0),
         ("boltzmann", [1e308, -1e308], [1.0, 2.0], 1e-308),  # their difference overflows
         ("boltzmann", [1e8 + 1, 1e8 - 1], [1.0, 1.0 + 1e-9], 1.0),
+        ("boltzmann", [1000.0, 1000.0005], [1.0, 0.0], 1.0),
+        ("boltzmann", [999.9997464363361, 1000.0001171733273], [-2.1771693678163384, 1.4618331298888345], -1.0),
+        ("boltzmann", [1e6, 1e6 + 0.5, 1e6 + 0.25], [1.0, 0.0, 3.0], 1.0),
         ("pnorm", [5e-324, 1.0], [1.0, 2.0], 1.5),  # v / a overflows
         ("pnorm", [1e-5, 1.0, 1e-4], [1.0, 2.0, 3.0], 20.0),
         ("pnorm", [1e300, -1e300], [1.0, 2e300], 3.0),
