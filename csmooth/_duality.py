@@ -85,7 +85,8 @@ def logsumexp_bounds(
     zero, one = into.dtype.type(0), into.dtype.type(1)
     with np.errstate(all="ignore"):  # infinities, and bounds that overflow to them
         width = np.log(np.maximum(_count(into), 1)) / np.abs(sharpness)
-        slack = 2 * np.spacing(one) * (np.abs(value) + 2 * width) + 4 * np.nextafter(zero, one)
+        unit = 2 * np.spacing(one)
+        slack = unit * np.abs(value) + 2 * unit * width + 4 * np.nextafter(zero, one)
         distance = np.where(width == 0, width, width + slack)  # nothing is rounded where one element is reduced
         inner = np.asarray(value - np.copysign(distance, sharpness)).astype(into.dtype)
     infinite = np.isinf(value)

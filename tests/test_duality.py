@@ -60,6 +60,13 @@ def test_exact_bounds(a: Any, alpha: float, lower: float, upper: float) -> None:
         np.testing.assert_equal(logsumexp_bounds(a, alpha=alpha), (lower, upper))
 
 
+def test_large_numbers() -> None:
+    """The value and twice log(n) / alpha, which what rounding may do is measured by, would overflow if added."""
+    lower, upper = logsumexp_bounds([1e308, 1e308], alpha=1e-308)
+    assert upper == logsumexp([1e308, 1e308], alpha=1e-308)
+    assert 1e308 * (1 - 8 * np.finfo(np.float64).eps) <= lower <= 1e308  # 2 units of the value, 4 of the width
+
+
 @pytest.mark.parametrize("alpha", [1.0, 20.0, 1e-6, 1e6, -3.0])
 @pytest.mark.parametrize("dtype", [np.float64, FLOAT32])
 def test_one_side_is_logsumexp_and_the_width_log_n_over_alpha(alpha: float, dtype: Any) -> None:
