@@ -57,12 +57,18 @@ class Operands(NamedTuple):
 
 
 def operands(
-    function: str, a: ArrayLike, axis: Axis, b: ArrayLike | None, where: ArrayLike, workers: int | None = None
+    function: str,
+    a: ArrayLike,
+    axis: Axis,
+    b: ArrayLike | None,
+    where: ArrayLike,
+    workers: int | None = None,
+    named: str = "a",
 ) -> Operands:
-    """Checks and arranges the input of a reduction."""
+    """Checks and arranges the input of a reduction, whose first argument is `named` so."""
     mask, weights_mask = mask_of(a), mask_of(b)
-    array = as_array(function, "a", a)
-    dtype = result_dtype(function, "a", array.dtype)
+    array = as_array(function, named, a)
+    dtype = result_dtype(function, named, array.dtype)
     shape = array.shape
     weights = None
     if b is not None:
@@ -76,7 +82,7 @@ def operands(
             shape = np.broadcast_shapes(shape, weights.shape)
         except ValueError:
             raise ValueError(
-                f"{function}: b of shape {weights.shape} does not broadcast against a of shape {shape}"
+                f"{function}: b of shape {weights.shape} does not broadcast against {named} of shape {shape}"
             ) from None
     kept, reduced = split_axes(function, axis, len(shape))
     order = kept + reduced
@@ -158,8 +164,11 @@ def split_axes(function: str, axis: Axis, ndim: int) -> tuple[tuple[int, ...], t
     if type(axis) is int and -ndim <= axis < ndim:
         axis %= ndim
         return every[:axis] + every[axis + 1 :], (axis,)
+    given = axis if isinstance(axis, tuple | list) else (axis,)
     try:
-        axes = [operator.index(one) for one in (axis if isinstance(axis, tuple | list) else (axis,))]
+        if any(isinstance(one, bool) for one in given):  # which has an index
+            raise TypeError
+        axes = [operator.index(one) for one in given]
     except TypeError:
         raise TypeError(f"{function}: axis must be None, an integer or a tuple of integers, not {axis!r}") from None
     length = ndim or 1

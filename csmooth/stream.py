@@ -64,17 +64,27 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
                 f"{name}: {self._parameter} of shape {array.shape} does not broadcast to shape {shape}"
             ) from None
         self._given: float | NDArray[np.float64] = float(array) if array.ndim == 0 else spread.copy()
-        self.wanted = None if dtype is None else self._checked(np.dtype(dtype))
+        self.wanted = None if dtype is None else self._result_dtype(dtype)
         self.dtype = self.wanted
         self._set_up(self._kernels, outputs, self._given)
         self._lock = threading.RLock()  # what takes several steps; a single one of kernels.Stream has a lock of its own
 
-    def _checked(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    def _result_dtype(self, given: DTypeLike) -> np.dtype[Any]:
+        name = type(self).__name__
+        try:
+            dtype = np.dtype(given)
+        except TypeError:
+            raise TypeError(f"{name}: dtype must be that of a float, not {given!r}") from None
+        if dtype.kind in "biu":
+            raise TypeError(f"{name}: dtype must be that of a float, not {dtype}")
+        return self._checked(dtype, "dtype")
+
+    def _checked(self, dtype: np.dtype[Any], named: str = "chunk") -> np.dtype[Any]:
         """A dtype that results can have."""
         name = type(self).__name__
-        dtype = _arrays.result_dtype(name, "chunk", dtype)
+        dtype = _arrays.result_dtype(name, named, dtype)
         if dtype.char in "gFDG":
-            raise TypeError(f"{name}: streams of {dtype} are not supported")
+            raise TypeError(f"{name}: {named} of {dtype} is not supported by streams")
         return dtype
 
     def _dtype_with(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -106,7 +116,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
             For an accumulator of numbers of any shape: all of its elements, in C order. Else of its shape with one
             more axis, along which come the elements of each output. Any number of them, also 0.
         axis : int, optional
-            That axis.
+            That axis. It says nothing where there is but one output.
         b, where : array_like, optional
             Weights, and which elements count, as in the function of the same name.
         workers : int, optional
@@ -132,7 +142,7 @@ class _Accumulator(kernels.Stream):  # type: ignore[misc,name-defined]
 
     def _update(self, chunk: ArrayLike, axis: int, b: ArrayLike | None, where: ArrayLike, workers: int | None) -> Self:
         name = type(self).__name__
-        into = _arrays.operands(name, chunk, axis if self.shape else None, b, where, workers)
+        into = _arrays.operands(name, chunk, axis if self.shape else None, b, where, workers, "chunk")
         if into.result_shape(False) != self.shape:
             raise ValueError(
                 f"{name}: a chunk of shape {into.shape}, without axis {axis}, is not of shape {self.shape}"

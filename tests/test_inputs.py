@@ -16,7 +16,7 @@ from numpy.exceptions import AxisError
 from reference import same_bits
 
 import csmooth
-from csmooth import grad
+from csmooth import grad, hvp
 
 pytestmark = pytest.mark.usefixtures("floating_point_errors_raise")
 
@@ -39,8 +39,21 @@ GRADIENTS: dict[str, Callable[..., Any]] = {
 }
 FUNCTIONS = {**REDUCTIONS, **MAPS, **GRADIENTS}
 WEIGHTED = {**REDUCTIONS, **GRADIENTS}
+PRODUCTS: dict[str, Callable[..., Any]] = {
+    "hvp.logsumexp": partial(hvp.logsumexp, v=1.0),
+    "hvp.logmeanexp": partial(hvp.logmeanexp, v=1.0),
+    "hvp.boltzmann": partial(hvp.boltzmann, v=1.0),
+    "hvp.pnorm": partial(hvp.pnorm, v=1.0),
+    "hvp.pmean": partial(hvp.pmean, v=1.0, p=2.0),
+}
+DUALS: dict[str, Callable[..., Any]] = {
+    "logsumexp_bounds": csmooth.logsumexp_bounds,
+    "conjugate": csmooth.conjugate,
+}
+ALL = {**FUNCTIONS, **PRODUCTS, **DUALS}  # not all of which have an `out`, a parameter, `where` or `keepdims`
 COMPLEX = ("logsumexp", "softmax", "log_softmax")
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
+every_of_all = pytest.mark.parametrize("name", ALL)
 every_weighted = pytest.mark.parametrize("name", WEIGHTED)
 every_reduction = pytest.mark.parametrize("name", REDUCTIONS)
 
@@ -68,18 +81,18 @@ REFUSED = [
 ]
 
 
-@every_function
+@every_of_all
 def test_messages_name_what_would_do(name: str) -> None:
     """Complex numbers only where they are taken."""
-    with pytest.raises(TypeError, match=said(name) + "a has dtype <U1; it must be a float") as error:
-        FUNCTIONS[name](["1"])
+    with pytest.raises(TypeError, match=f"{said(name)}[ap] has dtype <U1; it must be a float") as error:
+        ALL[name](["1"])
     assert ("complex" in str(error.value)) == (name in COMPLEX)
 
 
-@every_function
+@every_of_all
 def test_lists_of_unequal_lengths(name: str) -> None:
-    with pytest.raises(ValueError, match=said(name) + "a is no array: .*inhomogeneous"):
-        FUNCTIONS[name]([[1.0], [1.0, 2.0]])
+    with pytest.raises(ValueError, match=said(name) + "[ap] is no array: .*inhomogeneous"):
+        ALL[name]([[1.0], [1.0, 2.0]])
 
 
 @every_function
@@ -157,7 +170,7 @@ def test_longdouble_of_a_or_b(name: str) -> None:
     assert {x.dtype for x in (*parts(function(ones)), *parts(function(single, b=ones)))} == {ones.dtype}
 
 
-@every_function
+@every_of_all
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "?", "u1", ">f4", ">i8"])
 def test_scalars(name: str, dtype: str) -> None:
     """NumPy scalars come back, never arrays without axes; `keepdims` changes nothing."""
@@ -165,47 +178,47 @@ def test_scalars(name: str, dtype: str) -> None:
     scalar = np.dtype(dtype).newbyteorder("=").type if a.dtype.kind == "f" else np.float64
     for argument in (a, a[()]):
         for axis in (None, 0, -1, ()):
-            assert {type(x) for x in parts(FUNCTIONS[name](argument, axis=axis))} == {scalar}
-    if name not in MAPS:
-        assert {type(x) for x in parts(FUNCTIONS[name](a, keepdims=True))} == {scalar}
-    rows = FUNCTIONS[name](np.ones((1, 3), dtype))
-    assert type(parts(rows)[0]) is (np.ndarray if name in MAPS else scalar)
+            assert {type(x) for x in parts(ALL[name](argument, axis=axis))} == {scalar}
+    if name in WEIGHTED:
+        assert {type(x) for x in parts(ALL[name](a, keepdims=True))} == {scalar}
+    rows = ALL[name](np.ones((1, 3), dtype))
+    assert type(parts(rows)[0]) is (np.ndarray if name in MAPS or name in PRODUCTS else scalar)
 
 
 # Axes and flags
 
 
-@every_function
+@every_of_all
 @pytest.mark.parametrize("axis", [2, -3, (0, 2), [-3, 1]], ids=repr)
 def test_axis_out_of_bounds(name: str, axis: Any) -> None:
     with pytest.raises(AxisError, match=f"{said(name)}axis (2|-3) is out of bounds for array of dimension 2$") as error:
-        FUNCTIONS[name](np.ones((2, 3)), axis=axis)
+        ALL[name](np.ones((2, 3)), axis=axis)
     assert error.value.axis in (2, -3)
     assert error.value.ndim == 2
 
 
-@every_function
+@every_of_all
 @pytest.mark.parametrize("axis", [1, -2, (0, 1)], ids=repr)
 def test_axis_of_a_scalar_out_of_bounds(name: str, axis: Any) -> None:
     with pytest.raises(AxisError, match=f"{said(name)}axis .* dimension 0$"):
-        FUNCTIONS[name](1.0, axis=axis)
+        ALL[name](1.0, axis=axis)
 
 
-@every_function
+@every_of_all
 @pytest.mark.parametrize("axis", [(0, 0), (1, -1), (0, 1, 0)], ids=repr)
 def test_repeated_axis(name: str, axis: Any) -> None:
     with pytest.raises(ValueError, match=f"{said(name)}axis {re.escape(str(axis))} names an axis twice") as error:
-        FUNCTIONS[name](np.ones((2, 3)), axis=axis)
+        ALL[name](np.ones((2, 3)), axis=axis)
     assert error.type is ValueError
     with pytest.raises(ValueError, match=said(name) + "axis"):
-        FUNCTIONS[name](1.0, axis=(0, -1))
+        ALL[name](1.0, axis=(0, -1))
 
 
-@every_function
-@pytest.mark.parametrize("axis", [0.0, "0", (0, 1.0), ((0,),), {0}], ids=repr)
+@every_of_all
+@pytest.mark.parametrize("axis", [0.0, "0", (0, 1.0), ((0,),), {0}, True, (0, True)], ids=repr)
 def test_axis_of_another_type(name: str, axis: Any) -> None:
     with pytest.raises(TypeError, match=f"{said(name)}axis must be .*{re.escape(repr(axis))}"):
-        FUNCTIONS[name](np.ones((2, 3)), axis=axis)
+        ALL[name](np.ones((2, 3)), axis=axis)
 
 
 @every_weighted
@@ -444,7 +457,7 @@ def test_masks_of_other_arguments(name: str) -> None:
             function(a, initial=np.ma.masked)
 
 
-@every_function
+@every_of_all
 @pytest.mark.parametrize("values", [[1, 2, 4], [1, 2, None]])
 def test_arrays_of_pandas(name: str, values: list[Any]) -> None:
     """They have a `_mask` of their own: what counts is what NumPy makes of them."""
@@ -454,16 +467,16 @@ def test_arrays_of_pandas(name: str, values: list[Any]) -> None:
         for given in (a, pd.Series(a)):
             if plain.dtype == object:  # of NA, before pandas 3
                 with pytest.raises(TypeError, match=said(name) + "a has dtype object"):
-                    FUNCTIONS[name](given)
+                    ALL[name](given)
                 continue
-            for got, want in zip(*(parts(FUNCTIONS[name](x)) for x in (given, plain)), strict=True):
+            for got, want in zip(*(parts(ALL[name](x)) for x in (given, plain)), strict=True):
                 assert type(got) is type(want)
                 assert same_bits(got, want)
 
 
-@every_function
+@every_of_all
 def test_nan_stays_in_its_slice(name: str) -> None:
-    for result in parts(FUNCTIONS[name](np.array([[1.0, NAN], [1.0, 2.0]]), axis=1)):
+    for result in parts(ALL[name](np.array([[1.0, NAN], [1.0, 2.0]]), axis=1)):
         assert np.isnan(result[0]).all()
         assert not np.isnan(result[1]).any()
 
