@@ -101,7 +101,7 @@ def pnorm(block: Elements, value: Array) -> tuple[Array, Array]:
     """The slope is to be multiplied by value / p."""
     term, x = powers(block, value)
     share, distance, _ = shares_of(block, x)
-    return block.weights * term, np.where(share == 0, 0, share * distance * block.flip)
+    return block.weights * term, np.where((share == 0) | (value == 0), 0, share * distance * block.flip)
 
 
 def pmean(block: Elements, value: Array) -> tuple[Array, Array]:

@@ -266,8 +266,8 @@ def boltzmann(
         The axes that are reduced; by default all.
     b : array_like, optional
         Weights that broadcast against `a`; they may be negative. An element of weight 0 does not exist, even where
-        `a` is NaN or infinite. An infinite weight makes any other infinite. For infinite `alpha` weights only say
-        which elements exist.
+        `a` is NaN or infinite. An element of infinite weight counts as an infinite one. For infinite `alpha`
+        weights only say which elements exist.
     keepdims : bool, optional
         Whether the reduced axes stay, with length 1.
     where : array_like of bool, optional
@@ -301,9 +301,10 @@ def boltzmann(
     -----
     The error stays within 2 ulp of the result times max(1, condition number), the condition number being
     :math:`\sum_i |a_i p_i (1 + α (a_i - B))| / |B|`, or :math:`\sum_i |a_i| p_i / |B|` if that is larger, with the
-    softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Where equal elements outweigh the
-    others, the error stays within 6, as their rounding errors are alike and do not average out. Each block of elements
-    is summed about a centre of its own, so that 1e8 ± 1 keep their digits. Without weights
+    softmax :math:`p` of `a`; with weights :math:`\sum_i |p_i (a_i - B)| / |B|` more. Where equal terms outweigh the
+    others, those of equal elements or, for :math:`α` next to 0, of all, the error stays within 6, as their rounding
+    errors are alike and do not average out. Each block of elements is summed about a centre of its own, so that
+    1e8 ± 1 keep their digits. Without weights
     :math:`\min a \le B \le \max a` holds in floating point. Elements whose exponentials are less than 1e-325 of the
     largest count for nothing, and weights below 1e-290 lose digits. For :math:`|α|` below 1e-271 those less than 1e-307
     of the largest count for nothing, and sums overflow where elements exceed 1e308 divided by their number, as those of
@@ -648,6 +649,8 @@ def map(
         slope,
         into.workers,
     )
+    if out is not None and (type(parameter) is not float or parameter != parameter):
+        _forget(parameter, out, sign)
 
 
 def left_empty(into: _arrays.Operands, initial: float | np.floating | None) -> NDArray[np.bool_] | None:

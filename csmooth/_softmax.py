@@ -100,7 +100,7 @@ def log_softmax(
     ----------
     a : array_like
         float64, float32, float16, bfloat16, integers or bool, of any shape, strides and byte order; also longdouble
-        and complex numbers, which take the slower way of plain NumPy.
+        and complex numbers, which take the slower way of plain NumPy. Of a Dask array the result is a Dask array.
     axis : None, int or tuple of int, optional
         The axes along which the exponentials of the results add up to 1; by default all.
     alpha : float or array_like, optional

@@ -36,7 +36,7 @@ def logsumexp(
     Parameters
     ----------
     a, axis, b, keepdims, return_sign, alpha, initial, where
-        As for `csmooth.logsumexp`, but not complex.
+        As for `csmooth.logsumexp`, but not complex, and without ladders.
     out : ndarray, optional
         Receives the gradient by `a`, which is rounded to its own dtype first. It may be `a` itself, or overlap it.
     wrt : str or tuple of str, optional
@@ -182,7 +182,7 @@ def boltzmann(
     Returns
     -------
     value : scalar or ndarray
-        As `csmooth.boltzmann` gives it.
+        As `csmooth.boltzmann` gives it, to the last bit or two.
     gradient : scalar, ndarray or tuple of these
         With respect to `a`, of its shape; with respect to `alpha`, the variance of `a` under p. Infinite maxima, and
         for infinite `alpha` all, share 1 among them. 0 for elements that are left out, and where all are -inf.
@@ -257,7 +257,8 @@ def pnorm(
     -----
     The error of the gradient stays within 3 ulp times max(1, condition number), about :math:`2 |p - 1|`; where it is
     less than the smallest normal number it may be 0. That of the derivative by `p` stays within 4 ulp of it, likewise,
-    plus :math:`2^{-55}` of the result over :math:`|p|`.
+    plus :math:`2^{-55}` of the result over :math:`|p|`. It asks for sums in more digits, which may change the
+    last bit of the gradient, too.
 
     Examples
     --------
@@ -529,9 +530,9 @@ class _Call:
             np.copyto(self.gradient.arranged, 0, where=self._along(nothing) & np.isnan(self.gradient.arranged))
 
     def nan_unknown(self) -> None:
-        """Where weights make the value NaN, so is the gradient, but for elements that are absent: theirs is 0."""
+        """Where the value is NaN, so is the gradient, but for elements that are absent: theirs is 0."""
         unknown = np.isnan(self.value.array)
-        if self.into.weights is not None and unknown.any():
+        if unknown.any():
             np.copyto(self.gradient.arranged, np.where(self._absent(), 0, np.nan), where=self._along(unknown))
 
     def _absent(self) -> Any:

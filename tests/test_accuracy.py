@@ -156,7 +156,7 @@ def one_dominates(weighted: bool = False) -> Iterator[Input]:
 
 
 def equals_outweigh() -> Iterator[Input]:
-    """Equal elements in one lane, or several, have most of the sum; or there are but two values."""
+    """Equal terms in one lane, or several, have most of the sum; or there are but two values."""
     rng = np.random.default_rng(12)
     for n in (64, 128, 250, 256, 257, 512, 1000):
         for _ in range(60):
@@ -164,6 +164,7 @@ def equals_outweigh() -> Iterator[Input]:
             yield Input(np.where(np.arange(n) % 32 == rng.integers(32), high, low), {})
             yield Input(np.where(rng.random(n) < share, *rng.uniform(-3, 3, 2)), {})
             yield Input(np.where(np.arange(n) == rng.integers(n), *rng.uniform(-8, 8, 2)), {})
+            yield Input(rng.random(n), {"alpha": float(rng.choice([1e-25, -1e-200]))})  # all terms are
 
 
 def means(dtype: Any = np.float64) -> Iterator[Input]:
@@ -213,7 +214,7 @@ ROWS = [
     Row("boltzmann", "1 to 20000 elements, scales 1e-6 to 1e3, with and without weights", boltzmann_of_all_sizes, 2),
     Row("boltzmann", "one element dominates", one_dominates, 2),
     Row("boltzmann", "one element dominates, weights", partial(one_dominates, True), 2),
-    Row("boltzmann", "equal elements outweigh the others", equals_outweigh, 6),
+    Row("boltzmann", "equal terms outweigh the others", equals_outweigh, 6),
     Row("boltzmann", "alpha 0, 1e-300, -1e-12", means, 2),
     Row("boltzmann", "float32: alpha 0, 1e-300, -1e-12", partial(means, np.float32), 2, np.float32),
 ]

@@ -93,28 +93,32 @@ def of_exponentials(
         return Right(value, 0.0, gradient, np.zeros(0), slope, 0, floor)
     if name == "boltzmann":
         error = mp.fsum(
-            k * p * (abs((2 * y + alpha * (y * y - slope)) * x) + weighted * abs(y * y - slope))
+            k * abs(p) * (abs((2 * y + alpha * (y * y - slope)) * x) + weighted * abs(y * y - slope))
             for (k, x, p, _), y in zip(every, c, strict=True)
         )
         of_value = mp.fsum(
             k * abs(g * x) + weighted * k * abs(p * y) for (k, x, p, _), g, y in zip(every, gradient, c, strict=True)
-        ) + mp.fsum(k * p * abs(x) for k, x, p, _ in every)
+        ) + mp.fsum(k * abs(p) * abs(x) for k, x, p, _ in every)
         condition = condition_of_boltzmann(
             *(np.array(z, np.float64) for z in (a, n, q, c, gradient)), float(alpha), weighted
         )
     else:
-        error = mp.fsum(k * p * abs(y * x) for (k, x, p, _), y in zip(every, c, strict=True))
-        of_value = mp.fsum(k * p * abs(x) for k, x, p, _ in every)
+        error = mp.fsum(k * abs(p) * abs(y * x) for (k, x, p, _), y in zip(every, c, strict=True))
+        of_value = mp.fsum(k * abs(p) * abs(x) for k, x, p, _ in every)
         if weighted:
             shares = [w / whole if name == "logmeanexp" else mpf(0) for w in b]
             error += mp.fsum(
                 k * abs(p * y / alpha - (p - s) / alpha**2) for k, p, y, s in zip(n, q, c, shares, strict=True)
             )
             of_value += mp.fsum(k * abs(p - s) for k, p, s in zip(n, q, shares, strict=True)) / abs(alpha)
-        size = mp.fsum(k * p * abs(x) for k, x, p, _ in every)
+        size = mp.fsum(k * abs(p) * abs(x) for k, x, p, _ in every)
+        shares_of_all = mp.fsum(k * abs(p) for k, _, p, _ in every)
         condition = np.array(
             [
-                float(abs(alpha) * (abs(x) * (1 - p) + size - p * abs(x)) + weighted * 2 * (1 - p))
+                float(
+                    abs(alpha) * (abs(x) * abs(1 - p) + size - abs(p * x))
+                    + weighted * (abs(1 - p) + shares_of_all - abs(p))
+                )
                 for _, x, p, _ in every
             ]
         )
@@ -279,6 +283,24 @@ def test_slope_of_one_element(p: float, scale: float) -> None:
     assert (np.abs(gradient - 1) <= EPSILON * max(1, abs(p) / 10)).all()
 
 
+@pytest.mark.parametrize("name", ["logsumexp", "logmeanexp", "boltzmann"])
+def test_errors_with_weights_of_both_signs(name: str) -> None:
+    rng = np.random.default_rng(5)
+    found = 0
+    while found < 60:
+        n, scale = int(rng.choice([2, 3, 5, 8, 17, 33, 64])), rng.choice([1e-3, 1.0, 5.0, 30.0])
+        a = rng.choice([0.0, 1.0, -3.0, 1e3]) + scale * rng.normal(size=n)
+        b, alpha = rng.normal(size=n), float(rng.choice([1.0, -1.0, 1e-6, 3.0, -0.1]))
+        a = np.round(a) if rng.random() < 0.3 else a
+        if csmooth.logsumexp(a, b=b, alpha=alpha, return_sign=True)[1] < 1 or b.sum() <= 0:
+            continue
+        found += 1
+        exact = right(name, a, b, alpha)
+        _, gradient, slope = both(name, a, alpha, b=b)
+        assert units_of_gradient(gradient, exact) <= BOUND
+        assert units_of_slope(slope, exact) <= BOUND
+
+
 LIMITS: dict[str, list[tuple[Any, ...]]] = {
     "logsumexp": [
         ([INF, 0], 1.0, INF, [1, 0], 0),
@@ -287,17 +309,21 @@ LIMITS: dict[str, list[tuple[Any, ...]]] = {
         ([-INF, -INF], -1.0, -INF, [0.5, 0.5], 0),
         ([-INF, -INF], NAN, NAN, [NAN, NAN], NAN),
         ([NAN, 0], 1.0, NAN, [NAN, NAN], NAN),
+        ([NAN, -INF], 1.0, NAN, [NAN, NAN], NAN),
+        ([INF, NAN], -INF, NAN, [NAN, NAN], NAN),
         ([1, 2, 2], INF, 2, [0, 0.5, 0.5], 0),
     ],
     "logmeanexp": [
         ([INF, 0], 0.0, INF, [0.5, 0.5], 0),
         ([NAN, 0], 0.0, NAN, [NAN, NAN], NAN),
         ([NAN, 0], 1.0, NAN, [NAN, NAN], NAN),
+        ([NAN, -INF], 1.0, NAN, [NAN, NAN], NAN),
         ([1e20, 1e20], 1.0, 1e20, [0.5, 0.5], 0),
     ],
     "boltzmann": [
         ([INF, 0], 1.0, INF, [1, 0], 0),
         ([NAN, 0], 1.0, NAN, [NAN, NAN], NAN),
+        ([NAN, -INF], 1.0, NAN, [NAN, NAN], NAN),
         ([1e20, 1e20], 1.0, 1e20, [0.5, 0.5], 0),
         ([1, 1, 2], -INF, 1, [0.5, 0.5, 0], 0),
     ],
@@ -448,6 +474,9 @@ def test_sums_over_weights_keep_their_digits() -> None:
         ("pmean", [1, 1, NAN], [1, -1, 0], 2.0, NAN, [NAN, NAN, 0]),
         ("pmean", [2, 2], [-1, -3], 2.0, 2, [0.25, 0.75]),
         ("pmean", [2, 2], [0, 0], 2.0, NAN, [0, 0]),
+        ("pnorm", [-2, 1], [INF, 1], 2.0, INF, [-1, 0]),
+        ("pnorm", [-INF, 0], [INF, 1], 3.0, INF, [-1, 0]),
+        ("pmean", [-3, 1], [INF, 1], 0.5, NAN, [NAN, NAN]),
     ],
 )
 def test_weights(
@@ -458,6 +487,11 @@ def test_weights(
     # A unit at most for each of them: these are sums of two equal exponentials.
     np.testing.assert_allclose(got[0], value, rtol=2 * EPSILON)
     np.testing.assert_allclose(got[1], gradient, rtol=BOUND * EPSILON)
+
+
+def test_sign_of_unknown_sharpness() -> None:
+    """NaN, as of `csmooth.logsumexp`."""
+    np.testing.assert_array_equal(grad.logsumexp([INF], alpha=NAN, return_sign=True)[0], (NAN, NAN))
 
 
 def test_weights_of_negative_total() -> None:
@@ -594,10 +628,15 @@ def test_dtypes_without_gradients(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize(
     ("a", "b", "alpha", "slope"),
-    [([0.0, 2.0], [2.0, -1.0], 1.0, -2.0354176761363416), ([2.0, 0.0], [-1.0, 0.5], 2.0, -0.037311533189508716)],
+    [
+        ([0.0, 2.0], [2.0, -1.0], 1.0, -2.0354176761363416),
+        ([2.0, 0.0], [-1.0, 0.5], 2.0, -0.037311533189508716),
+        ([0.0, 1.0, 3.0], [-2.0, 2.0, 1.0], 0.0, -14.0),
+        ([2.0, 0.5, 2.0], [1.0, -1.0, -1.0], 0.0, 0.0),
+    ],
 )
-def test_slope_of_a_share_above_one(a: list[float], b: list[float], alpha: float, slope: float) -> None:
-    """Its own distance counts, though all of the others are less than nothing: the variance by the definition."""
+def test_slope_of_a_share_of_one_or_more(a: list[float], b: list[float], alpha: float, slope: float) -> None:
+    """Its own distance counts, as all of the others are nothing, or less: the variance by the definition."""
     for dtype in (np.float64, LONG):
         # Terms of either sign cancel to the sum's third, or less; so a few units more.
         np.testing.assert_allclose(both("boltzmann", np.array(a, dtype), alpha, b=b)[2], slope, rtol=8 * EPSILON)

@@ -155,6 +155,30 @@ def calls_of_duality(size: int) -> dict[str, Call]:
     }
 
 
+def calls_of_gradients(size: int) -> dict[str, Call]:
+    table = np.full(size // 8, 1.0).reshape(-1, 1024)
+    single, out = table.view(np.float32), np.full(table.shape, 1.0)
+    mask = np.zeros(table.shape, bool)
+    mask[::3] = True
+    found: dict[str, Call] = {}
+    for name in FUNCTIONS:
+        function = getattr(csmooth.grad, name)
+        parameter = "p" if name in ("pnorm", "pmean") else "alpha"
+        if name == "pmean":
+            function = partial(function, p=3.5)
+        calls: dict[str, Callable[[], Any]] = {
+            "out": lambda f=function: f(table, out=out),
+            "out, axis 0": lambda f=function: f(table, axis=0, out=out),
+            "out, axis 1": lambda f=function, p=parameter: f(table, axis=1, out=out, wrt=("a", p)),
+            "out, b": lambda f=function: f(table, axis=1, b=table[0], out=out),
+            "out, where": lambda f=function: f(table, axis=0, where=mask, out=out),
+        }
+        for call, run in calls.items():
+            found[f"grad.{name}, {call}"] = lambda run=run: discard(run())
+        found[f"grad.{name}, new, float32"] = lambda f=function: f(single, axis=1)
+    return found
+
+
 def calls(size: int) -> dict[str, Call]:
     reductions = {key: call for name in FUNCTIONS for key, call in calls_of(name, size).items()}
     table = np.full(size // 8, 1.0).reshape(-1, 1024)
@@ -164,7 +188,7 @@ def calls(size: int) -> dict[str, Call]:
         f"stats, axis {axis}": lambda axis=axis: csmooth.smoothmax_stats(table, axis=axis) for axis in (None, 0, 1)
     }
     maps = {**calls_of_map(softmax, table, mask), **calls_of_map(log_softmax, table, mask)}
-    return reductions | stats | maps | calls_of_duality(size)
+    return reductions | stats | maps | calls_of_gradients(size) | calls_of_duality(size)
 
 
 def discard(result: Any) -> None:

@@ -6,7 +6,7 @@ elements that are one stride apart are all it asks for.
 """
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, NAN, log
+from libc.math cimport INFINITY, NAN, copysign, log
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -353,7 +353,7 @@ cdef void pack_block(const Problem* p, Scratch* scratch, Py_ssize_t output, Py_s
                     w[i] = 0
                 w[i] *= scratch.weights_scale
             elif w[i] == INFINITY or w[i] == -INFINITY:     # makes any number infinite
-                x[i] = most if x[i] == x[i] else NAN
+                x[i] = NAN if x[i] != x[i] else copysign(most, x[i]) if p.reduction.uniform else most
                 w[i] = 1 if w[i] > 0 else -1
             else:
                 w[i] *= scratch.weights_scale
