@@ -42,13 +42,11 @@ cdef void logsumexp_gradient_apply(const void* maps, const double* x, const doub
                                    double* y, double* z, Py_ssize_t y_stride, Py_ssize_t rows,
                                    Py_ssize_t vectors) noexcept nogil:
     cdef const Gradient* g = <const Gradient*>maps
-    cdef Softmax fast[VECTORS]
     cdef vector element, share, distance, zero = vset(0.0)
     cdef Py_ssize_t i, j
     if weights == NULL and z == NULL:
         for j in range(vectors):
-            fast[j] = g[j].softmax
-        apply_any(fast, x, stride, y, y_stride, rows, vectors, False)
+            apply_any(&g[j].softmax, x + WIDTH*j, stride, y + WIDTH*j, y_stride, rows, 1, False)
         return
     for j in range(vectors):
         for i in range(rows):
