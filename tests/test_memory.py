@@ -29,12 +29,15 @@ FUNCTIONS = ["logsumexp", "logmeanexp", "boltzmann", "pnorm", "pmean"]
 Call = Callable[[], Any]
 
 
+def named(module: Any, name: str) -> tuple[Callable[..., Any], str]:
+    """A function, which needs no parameter, and how that is named."""
+    function = getattr(module, name)
+    return partial(function, p=3.5) if name == "pmean" else function, "p" if name in ("pnorm", "pmean") else "alpha"
+
+
 def calls_of(name: str, size: int) -> dict[str, Call]:
     """Calls that read an array of that many bytes, in all layouts; results are far smaller, or go to an `out`."""
-    function = getattr(csmooth, name)
-    parameter = "p" if name in ("pnorm", "pmean") else "alpha"
-    if name == "pmean":
-        function = partial(function, p=3.5)
+    function, parameter = named(csmooth, name)
     memory = np.full(size // 8, 1.0)
     table = memory.reshape(-1, 1024)  # its columns are long
     cube = memory.reshape(64, -1, 128)
@@ -162,10 +165,7 @@ def calls_of_gradients(size: int) -> dict[str, Call]:
     mask[::3] = True
     found: dict[str, Call] = {}
     for name in FUNCTIONS:
-        function = getattr(csmooth.grad, name)
-        parameter = "p" if name in ("pnorm", "pmean") else "alpha"
-        if name == "pmean":
-            function = partial(function, p=3.5)
+        function, parameter = named(csmooth.grad, name)
         calls: dict[str, Callable[[], Any]] = {
             "out": lambda f=function: f(table, out=out),
             "out, axis 0": lambda f=function: f(table, axis=0, out=out),

@@ -167,7 +167,7 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
     cdef Softmax shares
     cdef vector element, share, distance, low, tilt, error, square
     cdef vector zero = vset(0.0), one = vset(1.0), infinity = vset(INFINITY)
-    cdef vmask counts
+    cdef vmask counts, apart, partial
     cdef Py_ssize_t i, j
     for j in range(vectors):
         g = maps_of[j]
@@ -185,11 +185,11 @@ cdef void boltzmann_gradient_apply(const void* maps, const double* x, const doub
             shares = tilted(&g.softmax, tilt, vselect(counts, vadd(low, error), zero))
             vstore(y + y_stride*i + WIDTH*j,
                    vselect(vequal(g.mean, g.mean), share_of(finite(element), weight, &shares), vset(NAN)))
-            if z != NULL:                   # the distance of what is all is only roundoff; beside weights below 0, not
+            if z != NULL:       # a share of 1 is at the mean, but for roundoff; weights of both signs may take it away
                 square = vmul(vmul(share, distance), distance)
-                low = vselect(vless(vabs(vmul(g.mean, vset(NEARLY_ALL))), vabs(distance)), square, zero)
-                counts = vless(vset(NEARLY_ALL), vabs(vsub(vselect(counts, share, one), one)))
-                vstore(z + y_stride*i + WIDTH*j, vselect(counts, square, low))
+                apart = vless(vabs(vmul(g.mean, vset(NEARLY_ALL))), vabs(distance))
+                partial = vless(vset(NEARLY_ALL), vabs(vsub(vselect(counts, share, one), one)))
+                vstore(z + y_stride*i + WIDTH*j, vselect(partial, square, vselect(apart, square, zero)))
 
 
 cdef Mapping BOLTZMANN_GRADIENT = Mapping(
