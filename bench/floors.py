@@ -34,8 +34,8 @@ OPERATIONS: dict[str, tuple[int | None, int | None]] = {
     "logmeanexp float64 1000000x8 axis 1": (72, None),  # terms alone
     "logmeanexp float64 *": (43, 57),
     "pnorm float64 * p=3.5": (40, 59),
-    "pnorm float64 * p=3.0": (16, 17),
-    "pnorm float64 * p=2.0": (13, 14),
+    "pnorm float64 * p=3.0": (11, 12),
+    "pnorm float64 * p=2.0": (6, 7),
     "pmean float64 * p=3.5": (163, 196),
     "softmax float64 *": (22, 29),
     "softmax float32 *": (31, 31),

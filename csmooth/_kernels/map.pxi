@@ -130,7 +130,7 @@ cdef inline void add_slopes_of_row(Sum* total, const double* z, Py_ssize_t count
         lanes[j] = no_sum()
         for i in range((count + LANES - 1) // LANES):
             join_one(&lanes[j], vload(z + LANES*i + WIDTH*j))
-    lanes[0] = in_order(lanes, count) if count <= LANES else folded(lanes)
+    lanes[0] = in_order(lanes, count) if count <= LANES else folded(lanes, False)
     join(&total.sum, &total.error, &lanes[0])
 
 
@@ -144,7 +144,7 @@ cdef inline void add_slopes_of_tile(Sum* totals, const double* z, Py_ssize_t str
         for j in range(vectors):
             join_one(&sums[i % lanes * vectors + j], vload(z + stride*i + WIDTH*j))
     if lanes > 1:
-        fold_sums(sums, vectors)
+        fold_sums(sums, vectors, False)
     for j in range(vectors):
         join(&totals[j].sum, &totals[j].error, &sums[j])
 

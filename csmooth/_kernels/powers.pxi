@@ -16,6 +16,10 @@ A state stands for the elements x seen so far:
     A term of LOGARITHM is an entry of the table, with FACTOR, which a block's sum is freed of, times 1 + relative.
 (d) From LARGE_POWER on p * log2(x) has no room for a fraction. There the base is log2 of the maximum, in double-double;
     else it is 0. Moving it rounds, which the root then hides.
+(e) Lanes start at POWER_START, so far above a block's terms that each is rounded to the same last place: what that left
+    is a difference, and the lanes add up exactly. Products of two numbers are added by one operation, as fma() rounds
+    but once. Of few elements, which some loops add in lanes and some do not, products start at 0, since it depends on
+    the sum where a tie goes (the terms of LOGARITHM are none); and so does all that has weights.
 """
 
 cdef extern from *:
@@ -24,7 +28,7 @@ cdef extern from *:
     #define LOWEST_EXPONENT 422212465064984.0       /* ROUND_16TH - 1000: terms that are as good as 0 */
     #define INVERSE 0.7142851865704172              /* 1 / FACTOR, and what rounding left of it */
     #define INVERSE_ERROR 1.20857285424029e-17
-    #define POWER_START 64.0                        /* more than up to LANES terms of LOGARITHM are together */
+    #define POWER_START 65536.0                     /* 256 * 4**4: above what the terms of a block are together */
     #define SMALLEST_POWER 4.909093465297727e-91   /* 2**-300: as good as 0 */
     """
     double LARGE_POWER, SMALLEST_POWER, LOWEST_EXPONENT, INVERSE, INVERSE_ERROR, POWER_START
@@ -129,9 +133,9 @@ cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters
 # Terms
 
 cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int kind) noexcept nogil:
-    """abs(x)**p / 2**exponent - unit in double-double; of roots, the first double may be off. Not of LOGARITHM."""
-    cdef vector zero = vset(0.0), one = vset(1.0), y = vabs(x), root, square, square_error, e, k, f, log
-    cdef vector log_error, small, small_error
+    """abs(x)**p / 2**exponent - unit in double-double. Not of LOGARITHM."""
+    cdef vector zero = vset(0.0), one = vset(1.0), y = vabs(x), e, k, f, log, log_error, small, small_error
+    cdef vector term, factor, rest
     cdef vmask vanishes, below
     error[0] = zero
     if kind == COUNT:
@@ -157,26 +161,42 @@ cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int
         vanishes = vless(vset(1020.0), vabs(vsub(k, vset(ROUND_16TH))))
         error[0] = vselect(vanishes, zero, small)
         return vselect(vanishes, vsub(zero, r.unit), log)
-    y = vmul(y, r.scale)
+    term = factors_of(x, r, &factor, &rest, kind)
+    if kind != ROOT and kind != FIRST:
+        term = product(term, factor, error)
+    error[0] = vadd(error[0], rest)
+    return term
+
+
+cdef inline vector factors_of(vector x, const PowerReference* r, vector* factor, vector* rest, int kind) noexcept nogil:
+    """abs(x)**p / 2**exponent, for p from 1/2 to 4, is what is returned, times `factor` (ROOT, FIRST: 1), plus `rest`.
+
+    Of roots, the last bit may be off. Scaled elements are below 4.
+    """
+    cdef vector y = vmul(x, r.scale), root, square, error
+    if kind != SECOND and kind != FOURTH:
+        y = vabs(y)
+    factor[0] = vset(1.0)
+    rest[0] = vset(0.0)
     if kind == FIRST:
         return y
-    if kind == ROOT:
+    if kind == ROOT or kind == THREE_HALVES:
         root = vsqrt(y)
-        error[0] = vmul(vset(0.5), vdiv(vfma1(vsub(zero, root), root, y), vmax(root, vset(DOUBLE_MIN))))
-        return root
-    if kind == THREE_HALVES:
-        return product(y, vsqrt(y), error)
-    square = product(y, y, &square_error)
+        if kind == ROOT:
+            rest[0] = vmul(vset(0.5), vdiv(vfma1(vsub(vset(0.0), root), root, y), vmax(root, vset(DOUBLE_MIN))))
+            return root
+        factor[0] = root
+        return y
+    factor[0] = y
     if kind == SECOND:
-        error[0] = square_error
-        return square
+        return y
+    square = product(y, y, &error)
     if kind == THIRD:
-        small = product(square, y, error)
-        error[0] = vfma(square_error, y, error[0])
-        return small
-    small = product(square, square, error)
-    error[0] = vfma(vadd(square, square), square_error, error[0])
-    return small
+        rest[0] = vmul(error, y)
+        return square
+    factor[0] = square
+    rest[0] = vmul(vadd(square, square), error)
+    return square
 
 
 cdef inline vector fast_term(vector x, const PowerReference* r, vector* relative, bint extreme) noexcept nogil:
@@ -205,9 +225,10 @@ cdef inline bint is_extreme(const PowerReference* r) noexcept nogil:
 
 
 cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weight, const PowerReference* r, int kind,
-                           bint general, bint extreme) noexcept nogil:
-    """Adds an element. `general`: x may be infinite or unfit for a mean, the weight, unless it is NULL, not 1."""
-    cdef vector error, e, of_weight = vset(0.0), w = vset(1.0), term
+                           bint ordered, bint general, bint extreme) noexcept nogil:
+    """Adds an element. `ordered`: to a sum that started at POWER_START. `general`: x may be infinite or unfit for a mean,
+    and the weight, unless it is NULL, any; or 0 or 1 if `ordered`."""
+    cdef vector error, e, of_weight = vset(0.0), zero = vset(0.0), w = vset(1.0), term
     cdef vmask beside
     if general:
         if weight != NULL:
@@ -216,13 +237,19 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
         beside = vless(vmul(vabs(x), r.sign), r.beside)
         if kind < CAREFUL:
             x = vselect(vequal(vabs(x), vset(INFINITY)), vset(DOUBLE_MAX), x)
-        term = fast_term(x, r, &error, True) if kind == LOGARITHM else term_of(x, r, &error, kind)
-        term = product(vselect(beside, vsub(vset(0.0), r.unit), term), w, &of_weight)
-        error = vselect(beside, vset(0.0), error)
-        if kind != LOGARITHM:
-            error = vfma(error, w, of_weight)
         weights.sum = two_sum(weights.sum, w, &e)
         weights.error = vadd(weights.error, e)
+        if is_product(kind) and ordered:
+            x = vselect(vequal(w, zero), zero, vselect(beside, zero, x))
+    if is_product(kind) and ordered:
+        add_product(sum, x, r, kind)
+        return
+    if general:
+        term = fast_term(x, r, &error, True) if kind == LOGARITHM else term_of(x, r, &error, kind)
+        term = product(vselect(beside, vsub(zero, r.unit), term), w, &of_weight)
+        error = vselect(beside, zero, error)
+        if kind != LOGARITHM:
+            error = vfma(error, w, of_weight)
     else:
         term = fast_term(x, r, &error, extreme) if kind == LOGARITHM else term_of(x, r, &error, kind)
     if kind == LOGARITHM:
@@ -232,6 +259,23 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
         return
     sum.sum = two_sum(sum.sum, term, &e)
     sum.error = vadd(sum.error, vadd(e, error))
+
+
+cdef inline bint is_product(int kind) noexcept nogil:
+    return ROOT <= kind <= FOURTH
+
+
+cdef inline void add_product(Sum* sum, vector x, const PowerReference* r, int kind) noexcept nogil:
+    """Adds the power of an element, as in (e)."""
+    cdef vector factor, rest, total, difference, term = factors_of(x, r, &factor, &rest, kind)
+    cdef bint is_one = kind == ROOT or kind == FIRST
+    total = vadd(sum.sum, term) if is_one else vfma1(term, factor, sum.sum)
+    difference = vsub(total, sum.sum)           # exact
+    difference = vsub(term, difference) if is_one else vfms1(term, factor, difference)
+    if kind in (ROOT, THIRD, FOURTH):
+        difference = vadd(difference, rest)
+    sum.sum = total
+    sum.error = vadd(sum.error, difference)
 
 
 cdef inline Sum no_sum() noexcept nogil:
@@ -245,9 +289,9 @@ cdef inline Sum sum_from(vector start) noexcept nogil:
     return s
 
 
-cdef inline vector start_of(const Powers* a, int kind) noexcept nogil:
-    """Above all terms of LOGARITHM, so that a sum's error is quickly had, unless weights are given."""
-    return vset(POWER_START if kind == LOGARITHM and not a.weighted else 0.0)
+cdef inline bint is_ordered(const Powers* a, int kind) noexcept nogil:
+    """Whether lanes start at POWER_START, as in (e)."""
+    return not a.weighted and (kind == LOGARITHM or (is_product(kind) and a.count > LANES))
 
 
 cdef inline void free_of_factor(Sum* sum) noexcept nogil:
@@ -261,8 +305,8 @@ cdef inline void join(vector* sum, vector* error, const Sum* other) noexcept nog
     error[0] = vadd(error[0], other.error)
 
 
-cdef inline Sum folded(const Sum* lanes) noexcept nogil:
-    """The sum of the lanes of one output, in the order of fold_add, in every lane."""
+cdef inline Sum folded(const Sum* lanes, bint exact) noexcept nogil:
+    """The sum of the lanes of one output, in the order of fold_add, in every lane; `exact` as for fold_sum."""
     cdef Sum sums[VECTORS]
     cdef Sum other
     cdef Py_ssize_t i, half = VECTORS // 2
@@ -270,29 +314,30 @@ cdef inline Sum folded(const Sum* lanes) noexcept nogil:
         sums[i] = lanes[i]
     while half:
         for i in range(half):
-            fold_sum(&sums[i], &sums[i + half])
+            fold_sum(&sums[i], &sums[i + half], exact)
         half //= 2
     half = WIDTH // 2
     while half:                         # beyond `half` errors are added in another order; they are not wanted
         other.sum = vswap(sums[0].sum, <int>half)
         other.error = vswap(sums[0].error, <int>half)
-        fold_sum(&sums[0], &other)
+        fold_sum(&sums[0], &other, exact)
         half //= 2
     return Sum(vset(vfirst(sums[0].sum)), vset(vfirst(sums[0].error)))
 
 
-cdef inline void fold_sum(Sum* into, const Sum* other) noexcept nogil:
-    cdef vector e
-    into.sum = two_sum(into.sum, other.sum, &e)
-    into.error = vadd(into.error, vadd(other.error, e))
+cdef inline void fold_sum(Sum* into, const Sum* other, bint exact) noexcept nogil:
+    """`exact`: they add up without an error, as in (e)."""
+    cdef vector e = vset(0.0)
+    into.sum = vadd(into.sum, other.sum) if exact else two_sum(into.sum, other.sum, &e)
+    into.error = vadd(into.error, other.error if exact else vadd(other.error, e))
 
 
-cdef inline void fold_sums(Sum* lanes, Py_ssize_t vectors) noexcept nogil:
+cdef inline void fold_sums(Sum* lanes, Py_ssize_t vectors, bint exact) noexcept nogil:
     """As folded, for outputs side by side: into the first."""
     cdef Py_ssize_t i, half = LANES // 2
     while half:
         for i in range(vectors * half):
-            fold_sum(&lanes[i], &lanes[i + vectors*half])
+            fold_sum(&lanes[i], &lanes[i + vectors*half], exact)
         half //= 2
 
 
@@ -338,17 +383,18 @@ cdef inline Sum in_order(const Sum* lanes, Py_ssize_t count) noexcept nogil:
     return s
 
 
-cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, bint general, bint extreme,
-                                   bint ahead) noexcept nogil:
+cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, bint ordered, bint general,
+                                   bint extreme, bint ahead) noexcept nogil:
     """`ahead`: as much of the next block is scanned; so memory is read evenly, in the shade of the arithmetic."""
     cdef Sum sums[VECTORS]
     cdef Sum weights[VECTORS]
     cdef Sum total
     cdef vector top[VECTORS]
+    cdef vector start = vset(POWER_START if ordered else 0.0)
     cdef Py_ssize_t i, j, k
     for j in range(VECTORS):
         top[j] = a.top[j]
-        sums[j] = sum_from(start_of(a, kind))
+        sums[j] = sum_from(start)
         weights[j] = no_sum()
     if ahead:
         prefetch_page(a.x + BLOCK + AHEAD)
@@ -359,50 +405,50 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
                 prefetch_far(a.x + BLOCK + AHEAD + k)
                 top[j] = vlarger(vload(a.x + BLOCK + k), top[j])    # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
-                      general, extreme)
+                      ordered, general, extreme)
     for j in range(VECTORS):
         a.top[j] = top[j]
     if a.tail != NULL:
         for j in range(VECTORS):
-            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, general,
-                      extreme)
-    if kind == LOGARITHM:
-        for j in range(VECTORS):
-            sums[j].sum = vsub(sums[j].sum, start_of(a, kind))
-    total = in_order(sums, a.count) if a.count <= LANES else folded(sums)
+            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, ordered,
+                      general, extreme)
+    for j in range(VECTORS):
+        sums[j].sum = vsub(sums[j].sum, start)
+    total = in_order(sums, a.count) if a.count <= LANES else folded(sums, ordered)
     if kind == LOGARITHM:
         free_of_factor(&total)
     join(&a.states.sum, &a.states.sum_error, &total)
     if general:
-        total = in_order(weights, a.count) if a.count <= LANES else folded(weights)
+        total = in_order(weights, a.count) if a.count <= LANES else folded(weights, False)
         join(&a.states.weight, &a.states.weight_error, &total)
 
 
 # Tiles: a block of up to LANES outputs side by side, each with its own state
 
-cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general, bint extreme) noexcept nogil:
+cdef inline void add_tile_of_powers(const Powers* a, int kind, bint ordered, bint general,
+                                    bint extreme) noexcept nogil:
     cdef Sum sums[LANES * VECTORS]
     cdef Sum weights[LANES * VECTORS]
     cdef PowerReference r
+    cdef vector start = vset(POWER_START if ordered else 0.0)
     cdef Py_ssize_t i, j, k, lane, lanes = LANES if a.rows > LANES else 1, stride = a.block.stride
     for j in range(a.vectors):
         r = a.references[j]
         for lane in range(lanes):
-            sums[lane*a.vectors + j] = sum_from(start_of(a, kind))
+            sums[lane*a.vectors + j] = sum_from(start)
             weights[lane*a.vectors + j] = no_sum()
         for i in range(a.rows):
             lane = i % lanes * a.vectors + j
             k = stride*i + WIDTH*j
             prefetch_next(a.block, i, j)
             add_power(&sums[lane], &weights[lane], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, &r,
-                      kind, general, extreme)
-    if kind == LOGARITHM:
-        for lane in range(lanes * a.vectors):
-            sums[lane].sum = vsub(sums[lane].sum, start_of(a, kind))
+                      kind, ordered, general, extreme)
+    for lane in range(lanes * a.vectors):
+        sums[lane].sum = vsub(sums[lane].sum, start)
     if lanes > 1:
-        fold_sums(sums, a.vectors)
+        fold_sums(sums, a.vectors, ordered)
         if general:
-            fold_sums(weights, a.vectors)
+            fold_sums(weights, a.vectors, False)
     for j in range(a.vectors):
         if kind == LOGARITHM:
             free_of_factor(&sums[j])
@@ -413,25 +459,30 @@ cdef inline void add_tile_of_powers(const Powers* a, int kind, bint general, bin
 
 cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
     cdef PowerReference r = a.references[0]     # a copy, which no store can change
-    cdef bint extreme = False
+    cdef bint general = a.general or kind == COUNT or kind == CAREFUL, extreme = False
+    cdef bint few = is_product(kind) and not is_ordered(a, kind)
     cdef Py_ssize_t j
     if kind == LOGARITHM:
         for j in range(max(1, a.vectors)):
             extreme = extreme or is_extreme(&a.references[j])
-    if a.vectors and (a.general or kind == COUNT or kind == CAREFUL):
-        add_tile_of_powers(a, kind, True, True)
+    if a.vectors and general:
+        add_tile_of_powers(a, kind, is_ordered(a, kind), True, True)
+    elif a.vectors and few:
+        add_tile_of_powers(a, kind, False, False, False)
     elif a.vectors and extreme:
-        add_tile_of_powers(a, kind, False, True)
+        add_tile_of_powers(a, kind, True, False, True)
     elif a.vectors:
-        add_tile_of_powers(a, kind, False, False)
-    elif a.general or kind == COUNT or kind == CAREFUL:
-        add_row_of_powers(a, &r, kind, True, True, False)
+        add_tile_of_powers(a, kind, True, False, False)
+    elif general:
+        add_row_of_powers(a, &r, kind, is_ordered(a, kind), True, True, False)
+    elif few:
+        add_row_of_powers(a, &r, kind, False, False, False, False)
     elif extreme:
-        add_row_of_powers(a, &r, kind, False, True, a.ahead)
+        add_row_of_powers(a, &r, kind, True, False, True, a.ahead)
     elif a.ahead:
-        add_row_of_powers(a, &r, kind, False, False, True)
+        add_row_of_powers(a, &r, kind, True, False, False, True)
     else:
-        add_row_of_powers(a, &r, kind, False, False, False)
+        add_row_of_powers(a, &r, kind, True, False, False, False)
 
 
 cdef void add_powers(const Powers* a, int kind) noexcept nogil:

@@ -124,10 +124,10 @@ cdef inline void add_block_to_mean(PlainMeanState* s, const Block* a, Py_ssize_t
             add_element(&sums[j], &weights[j], vload(a.x + k), a.weights + k, weighted)
     for j in range(VECTORS if tail != NULL else 0):
         add_element(&sums[j], &weights[j], vload(tail + WIDTH*j), tail_weights + WIDTH*j, True)
-    total = in_order(sums, count) if count <= LANES else folded(sums)
+    total = in_order(sums, count) if count <= LANES else folded(sums, False)
     join(&s.sum, &s.sum_error, &total)
     if weighted:
-        total = in_order(weights, count) if count <= LANES else folded(weights)
+        total = in_order(weights, count) if count <= LANES else folded(weights, False)
         join(&s.weight, &s.weight_error, &total)
     else:
         s.weight = vadd(s.weight, vset(<double>count))          # exact
@@ -174,8 +174,8 @@ cdef inline void add_tile_to_mean(PlainMeanState* s, const Block* a, Py_ssize_t 
             lane = i % lanes * vectors + j
             add_element(&sums[lane], &weights[lane], vload(a.x + k), a.weights + k, weighted)
     if lanes > 1:
-        fold_sums(sums, vectors)
-        fold_sums(weights, vectors if weighted else 0)
+        fold_sums(sums, vectors, False)
+        fold_sums(weights, vectors if weighted else 0, False)
     for j in range(vectors):
         join(&s[j].sum, &s[j].sum_error, &sums[j])
         if weighted:
