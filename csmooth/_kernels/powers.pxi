@@ -40,6 +40,14 @@ cdef enum:
     LOGARITHM,          # p > 1
     CAREFUL             # any p
 
+cdef enum:
+    # What else a loop must mind, where that differs from call to call: as in exponential.pxi.
+    ORDERED = 1         # sums start at POWER_START
+    AVERAGED = 2        # a mean, which elements below 0 make NaN
+    GENERAL = 4         # elements may be infinite, or of a mean, and a weight may be given: if ORDERED, 0 or 1
+    EXTREME = 8         # logarithms: elements are scaled, or (d) applies
+    FOLLOWED = 16       # rows: the next block is scanned; so memory is read evenly, in the shade of the arithmetic
+
 cdef struct PowerState:
     vector maximum, sum, sum_error, weight, weight_error
     vector exponent, unit, base, base_error     # of the reference
@@ -225,37 +233,37 @@ cdef inline bint is_extreme(const PowerReference* r) noexcept nogil:
 
 
 cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weight, const PowerReference* r, int kind,
-                           bint ordered, bint general, bint extreme) noexcept nogil:
-    """Adds an element. `ordered`: to a sum that started at POWER_START. `general`: x may be infinite or unfit for a mean,
-    and the weight, unless it is NULL, any; or 0 or 1 if `ordered`."""
+                           int minded) noexcept nogil:
+    """Adds an element; if GENERAL, its weight, too, which is 1 if it is NULL."""
     cdef vector error, e, of_weight = vset(0.0), zero = vset(0.0), w = vset(1.0), term
     cdef vmask beside
-    if general:
+    if minded & (AVERAGED | GENERAL):
+        x = vselect(vless(vmul(x, r.sign), r.floor), vset(NAN), x)
+    if minded & GENERAL:
         if weight != NULL:
             w = vload(weight)
-        x = vselect(vless(vmul(x, r.sign), r.floor), vset(NAN), x)
         beside = vless(vmul(vabs(x), r.sign), r.beside)
         if kind < CAREFUL:
             x = vselect(vequal(vabs(x), vset(INFINITY)), vset(DOUBLE_MAX), x)
         weights.sum = two_sum(weights.sum, w, &e)
         weights.error = vadd(weights.error, e)
-        if is_product(kind) and ordered:
+        if is_product(kind) and minded & ORDERED:
             x = vselect(vequal(w, zero), zero, vselect(beside, zero, x))
-    if is_product(kind) and ordered:
+    if is_product(kind) and minded & ORDERED:
         add_product(sum, x, r, kind)
         return
-    if general:
+    if minded & GENERAL:
         term = fast_term(x, r, &error, True) if kind == LOGARITHM else term_of(x, r, &error, kind)
         term = product(vselect(beside, vsub(zero, r.unit), term), w, &of_weight)
         error = vselect(beside, zero, error)
         if kind != LOGARITHM:
             error = vfma(error, w, of_weight)
     else:
-        term = fast_term(x, r, &error, extreme) if kind == LOGARITHM else term_of(x, r, &error, kind)
+        term = fast_term(x, r, &error, minded & EXTREME) if kind == LOGARITHM else term_of(x, r, &error, kind)
     if kind == LOGARITHM:
-        sum.sum = two_sum(sum.sum, term, &e) if general else fast_two_sum(sum.sum, term, &e)
+        sum.sum = two_sum(sum.sum, term, &e) if minded & GENERAL else fast_two_sum(sum.sum, term, &e)
         error = vmul(term, error)           # rounded, so that what cancels does so exactly
-        sum.error = vadd(sum.error, vadd(vadd(e, of_weight) if general else e, error))
+        sum.error = vadd(sum.error, vadd(vadd(e, of_weight) if minded & GENERAL else e, error))
         return
     sum.sum = two_sum(sum.sum, term, &e)
     sum.error = vadd(sum.error, vadd(e, error))
@@ -358,8 +366,9 @@ cdef struct Powers:
     const double* tail
     const double* tail_weights
     vector* top
-    bint ahead
-    bint general                # elements may be infinite or unfit for a mean, weights other than 1
+    bint ahead                  # and is to be scanned
+    bint mean
+    bint general                # elements may be infinite, or weights other than 1
     bint weighted               # weights are given
     PowerState* states
     const PowerReference* references
@@ -383,54 +392,53 @@ cdef inline Sum in_order(const Sum* lanes, Py_ssize_t count) noexcept nogil:
     return s
 
 
-cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, bint ordered, bint general,
-                                   bint extreme, bint ahead) noexcept nogil:
-    """`ahead`: as much of the next block is scanned; so memory is read evenly, in the shade of the arithmetic."""
+cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int kind, int minded) noexcept nogil:
     cdef Sum sums[VECTORS]
     cdef Sum weights[VECTORS]
     cdef Sum total
     cdef vector top[VECTORS]
-    cdef vector start = vset(POWER_START if ordered else 0.0)
+    cdef vector start = vset(POWER_START if minded & ORDERED else 0.0)
     cdef Py_ssize_t i, j, k
     for j in range(VECTORS):
         top[j] = a.top[j]
         sums[j] = sum_from(start)
         weights[j] = no_sum()
-    if ahead:
+    if minded & FOLLOWED:
         prefetch_page(a.x + BLOCK + AHEAD)
     for i in range(a.rows):
         for j in range(VECTORS):
             k = LANES*i + WIDTH*j
-            if ahead:
+            if minded & FOLLOWED:
                 prefetch_far(a.x + BLOCK + AHEAD + k)
                 top[j] = vlarger(vload(a.x + BLOCK + k), top[j])    # p is positive
             add_power(&sums[j], &weights[j], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, r, kind,
-                      ordered, general, extreme)
+                      minded)
     for j in range(VECTORS):
         a.top[j] = top[j]
     if a.tail != NULL:
         for j in range(VECTORS):
-            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, ordered,
-                      general, extreme)
+            add_power(&sums[j], &weights[j], vload(a.tail + WIDTH*j), a.tail_weights + WIDTH*j, r, kind, minded)
     for j in range(VECTORS):
         sums[j].sum = vsub(sums[j].sum, start)
-    total = in_order(sums, a.count) if a.count <= LANES else folded(sums, ordered)
+    total = in_order(sums, a.count) if a.count <= LANES else folded(sums, minded & ORDERED)
     if kind == LOGARITHM:
         free_of_factor(&total)
     join(&a.states.sum, &a.states.sum_error, &total)
-    if general:
+    if not minded & GENERAL:
+        total = sum_from(vset(<double>a.count))
+    else:
         total = in_order(weights, a.count) if a.count <= LANES else folded(weights, False)
+    if minded & (AVERAGED | GENERAL):
         join(&a.states.weight, &a.states.weight_error, &total)
 
 
 # Tiles: a block of up to LANES outputs side by side, each with its own state
 
-cdef inline void add_tile_of_powers(const Powers* a, int kind, bint ordered, bint general,
-                                    bint extreme) noexcept nogil:
+cdef inline void add_tile_of_powers(const Powers* a, int kind, int minded) noexcept nogil:
     cdef Sum sums[LANES * VECTORS]
     cdef Sum weights[LANES * VECTORS]
     cdef PowerReference r
-    cdef vector start = vset(POWER_START if ordered else 0.0)
+    cdef vector start = vset(POWER_START if minded & ORDERED else 0.0)
     cdef Py_ssize_t i, j, k, lane, lanes = LANES if a.rows > LANES else 1, stride = a.block.stride
     for j in range(a.vectors):
         r = a.references[j]
@@ -442,47 +450,53 @@ cdef inline void add_tile_of_powers(const Powers* a, int kind, bint ordered, bin
             k = stride*i + WIDTH*j
             prefetch_next(a.block, i, j)
             add_power(&sums[lane], &weights[lane], vload(a.x + k), a.weights + k if a.weights != NULL else NULL, &r,
-                      kind, ordered, general, extreme)
+                      kind, minded)
     for lane in range(lanes * a.vectors):
         sums[lane].sum = vsub(sums[lane].sum, start)
     if lanes > 1:
-        fold_sums(sums, a.vectors, ordered)
-        if general:
+        fold_sums(sums, a.vectors, minded & ORDERED)
+        if minded & GENERAL:
             fold_sums(weights, a.vectors, False)
     for j in range(a.vectors):
         if kind == LOGARITHM:
             free_of_factor(&sums[j])
         join(&a.states[j].sum, &a.states[j].sum_error, &sums[j])
-        if general:
+        if not minded & GENERAL:
+            weights[j] = sum_from(vset(<double>a.count))
+        if minded & (AVERAGED | GENERAL):
             join(&a.states[j].weight, &a.states[j].weight_error, &weights[j])
 
 
 cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
     cdef PowerReference r = a.references[0]     # a copy, which no store can change
-    cdef bint general = a.general or kind == COUNT or kind == CAREFUL, extreme = False
-    cdef bint few = is_product(kind) and not is_ordered(a, kind)
+    cdef int ordered = ORDERED if is_ordered(a, kind) else 0, averaged = AVERAGED if a.mean else 0
+    cdef bint extreme = False
     cdef Py_ssize_t j
     if kind == LOGARITHM:
         for j in range(max(1, a.vectors)):
             extreme = extreme or is_extreme(&a.references[j])
-    if a.vectors and general:
-        add_tile_of_powers(a, kind, is_ordered(a, kind), True, True)
-    elif a.vectors and few:
-        add_tile_of_powers(a, kind, False, False, False)
+    if a.vectors and (a.general or kind == COUNT or kind == CAREFUL):
+        add_tile_of_powers(a, kind, GENERAL | EXTREME | ordered)
+    elif a.vectors and not ordered:
+        add_tile_of_powers(a, kind, averaged)
     elif a.vectors and extreme:
-        add_tile_of_powers(a, kind, True, False, True)
+        add_tile_of_powers(a, kind, ORDERED | EXTREME)
+    elif a.vectors and averaged:
+        add_tile_of_powers(a, kind, ORDERED | AVERAGED)
     elif a.vectors:
-        add_tile_of_powers(a, kind, True, False, False)
-    elif general:
-        add_row_of_powers(a, &r, kind, is_ordered(a, kind), True, True, False)
-    elif few:
-        add_row_of_powers(a, &r, kind, False, False, False, False)
+        add_tile_of_powers(a, kind, ORDERED)
+    elif a.general or kind == COUNT or kind == CAREFUL:
+        add_row_of_powers(a, &r, kind, GENERAL | EXTREME | ordered)
+    elif not ordered:
+        add_row_of_powers(a, &r, kind, averaged)
     elif extreme:
-        add_row_of_powers(a, &r, kind, True, False, True, a.ahead)
-    elif a.ahead:
-        add_row_of_powers(a, &r, kind, True, False, False, True)
+        add_row_of_powers(a, &r, kind, ORDERED | EXTREME | (FOLLOWED if a.ahead else 0))
+    elif not a.ahead:
+        add_row_of_powers(a, &r, kind, ORDERED | averaged)
+    elif averaged:
+        add_row_of_powers(a, &r, kind, ORDERED | AVERAGED | FOLLOWED)
     else:
-        add_row_of_powers(a, &r, kind, True, False, False, False)
+        add_row_of_powers(a, &r, kind, ORDERED | FOLLOWED)
 
 
 cdef void add_powers(const Powers* a, int kind) noexcept nogil:
@@ -537,12 +551,11 @@ cdef void power_row(void* state, const void* parameters, const Block* block, bin
     cdef PowerReference r
     cdef vector top[VECTORS]
     cdef double ones[LANES]
-    cdef Powers a = Powers(block, block.x, block.weights, 0, 0, 0, NULL, &ones[0], &top[0], False, False, False, s,
-                           &r)
+    cdef Powers a = Powers(block, block.x, block.weights, 0, 0, 0, NULL, &ones[0], &top[0], False, p.mean, False,
+                           not vall(vless(p.count, vset(INFINITY))), s, &r)
     cdef Py_ssize_t left = block.rows, i, j
     cdef bint last = False
     cdef double maximum
-    a.weighted = not vall(vless(p.count, vset(INFINITY)))
     if not first:
         r = reference_for(s, p, p.kind)
     for i in range(LANES):
@@ -562,7 +575,7 @@ cdef void power_row(void* state, const void* parameters, const Block* block, bin
         maximum = fold_max(top)
         raise_power(s, &r, vset(maximum), p, first)
         first = False
-        a.general = block.weights != NULL or p.mean or maximum == INFINITY
+        a.general = block.weights != NULL or maximum == INFINITY
         a.ahead = left >= 2*BLOCK_ROWS and not a.general and p.kind != COUNT and p.kind != CAREFUL
         for j in range(VECTORS):
             top[j] = vset(0.0 if a.ahead else -INFINITY)
@@ -587,7 +600,7 @@ cdef void power_tile(void* states, const void* parameters, const Block* block, P
     cdef PowerReference r[VECTORS]
     cdef vector top
     cdef Powers a = Powers(block, block.x, block.weights, block.rows, block.rows, vectors, NULL, NULL, NULL, False,
-                           block.weights != NULL or p.mean, not vall(vless(p.count, vset(INFINITY))), s, &r[0])
+                           p.mean, block.weights != NULL, not vall(vless(p.count, vset(INFINITY))), s, &r[0])
     cdef Py_ssize_t i, j, k
     for j in range(vectors):
         top = vset(-INFINITY)
