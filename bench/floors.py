@@ -36,7 +36,7 @@ OPERATIONS: dict[str, tuple[int | None, int | None]] = {
     "pnorm float64 * p=3.5": (40, 59),
     "pnorm float64 * p=3.0": (11, 12),
     "pnorm float64 * p=2.0": (6, 7),
-    "pmean float64 * p=3.5": (163, 196),
+    "pmean float64 * p=3.5": (61, 71),
     "softmax float64 *": (22, 29),
     "softmax float32 *": (31, 31),
     "log_softmax float64 *": (19, 26),

@@ -378,6 +378,30 @@ cdef inline vector log2_fast(vector x, vector* exponent) noexcept nogil:
     return vfma(q, z, vpick(LOG2_TABLE, index))
 
 
+cdef inline vector log_quotient(vector z) noexcept nogil:
+    """q of log(1 + z) = z - z*z/2 + z**3 * q(z), for abs(z) <= 1/32: 2**-66 of log(1 + z)."""
+    cdef vector q = vfma(vset(0.09107832615243674), z, vset(-0.10018333562093151))
+    q = vfma(q, z, vset(0.11111098710996126))
+    q = vfma(q, z, vset(-0.12499986566788618))
+    q = vfma(q, z, vset(0.1428571428907861))
+    q = vfma(q, z, vset(-0.16666666670311278))
+    q = vfma(q, z, vset(0.19999999999999754))
+    q = vfma(q, z, vset(-0.24999999999999734))
+    return vfma(q, z, vset(0.3333333333333333))
+
+
+cdef inline vector log2_close(vector x, vector* exponent, vector* rest) noexcept nogil:
+    """As log2_fast, but as the sum of two doubles, off by 2**-58 at most."""
+    cdef vector bits = viadd(x, vset(HALF_16TH)), index = vshr(bits, 48), z, high, left, small
+    exponent[0] = vexponent(bits)
+    z = vfma1(x, visub(vpick(LARGE_RECIPROCAL, index), viand(bits, vset(INFINITY))), vset(-1.0))
+    small = vmul(vmul(z, z), vfma(z, log_quotient(z), vset(-0.5)))
+    high = product(z, vset(LOG2_E), rest)
+    high = fast_two_sum(vpick(LOG2_TABLE, index), high, &left)
+    rest[0] = vadd(rest[0], vfma(z, vset(LOG2_E_ERROR), vpick(LOG2_RESIDUE, index)))
+    return fast_two_sum(high, vfma(small, vset(LOG2_E), vadd(left, rest[0])), rest)
+
+
 cdef inline vector log2_double(vector x, vector x_error, vector unit, bint units, vector* exponent,
                                vector* error) noexcept nogil:
     """log2(unit + x + x_error) - exponent in double-double: 2**-66 of it, or, near 1, of the value.  For normal sums.
@@ -402,14 +426,7 @@ cdef inline vector log2_double(vector x, vector x_error, vector unit, bint units
         z_error = vselect(near, x_error, z_error)
     half = product(vmul(z, vset(-0.5)), z, &e1)
     e1 = vsub(e1, vmul(z, z_error))
-    q = vfma(vset(0.09107832615243674), z, vset(-0.10018333562093151))
-    q = vfma(q, z, vset(0.11111098710996126))
-    q = vfma(q, z, vset(-0.12499986566788618))
-    q = vfma(q, z, vset(0.1428571428907861))
-    q = vfma(q, z, vset(-0.16666666670311278))
-    q = vfma(q, z, vset(0.19999999999999754))
-    q = vfma(q, z, vset(-0.24999999999999734))
-    q = vfma(q, z, vset(0.3333333333333333))
+    q = log_quotient(z)
     high = fast_two_sum(z, half, &low)
     low = vadd(vadd(low, vadd(z_error, e1)), vmul(vmul(z, vmul(z, z)), q))
     q = product(high, vset(LOG2_E), &e2)

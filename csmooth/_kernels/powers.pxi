@@ -13,13 +13,15 @@ A state stands for the elements x seen so far:
     exponent and mantissa of x stay apart, so that the size of x costs no accuracy.
 (c) A p-th root divides errors by p. Where that enlarges them, and for means, terms are taken in double-double; if they
     are near 1, which small p makes of any numbers, less 1 (the unit), so that what differs is not rounded off.
-    A term of LOGARITHM is an entry of the table, with FACTOR, which a block's sum is freed of, times 1 + relative.
+    Above 1 logarithms and terms need not be in double-double, but for means the logarithm must, so that the mean of
+    equal numbers is that number. Such a term is an entry of the table, with FACTOR, which a block's sum is freed of,
+    times 1 + relative.
 (d) From LARGE_POWER on p * log2(x) has no room for a fraction. There the base is log2 of the maximum, in double-double;
     else it is 0. Moving it rounds, which the root then hides.
 (e) Lanes start at POWER_START, so far above a block's terms that each is rounded to the same last place: what that left
     is a difference, and the lanes add up exactly. Products of two numbers are added by one operation, as fma() rounds
     but once. Of few elements, which some loops add in lanes and some do not, products start at 0, since it depends on
-    the sum where a tie goes (the terms of LOGARITHM are none); and so does all that has weights.
+    the sum where a tie goes (entries of the table are none); and so does all that has weights.
 """
 
 cdef extern from *:
@@ -38,6 +40,7 @@ cdef enum:
     COUNT,              # p = 0, or infinite, where only NaN matter
     ROOT, FIRST, THREE_HALVES, SECOND, THIRD, FOURTH,   # p = 1/2, 1, 3/2, 2, 3, 4
     LOGARITHM,          # p > 1
+    CLOSE_LOGARITHM,    # p > 1, of means
     CAREFUL             # any p
 
 cdef enum:
@@ -64,6 +67,7 @@ cdef struct PowerParameters:
 cdef struct PowerReference:
     # What turns elements into terms.
     vector power, sign
+    vector power_high, power_low    # 42 bits of the power, whose product with an exponent is exact, and the others
     vector scale                # of elements, so that their powers do not overflow
     vector origin, base_error   # what logarithms, of scaled elements, are relative to
     vector shift, unit
@@ -90,6 +94,8 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     even = vmul(vset(2.0), even)                # as half-integer powers ask for
     even = vmax(vset(-1022.0), vsub(zero, vmax(vset(-1022.0), vsub(zero, even))))
     r.power = p.power
+    r.power_high = vshl(vshr(p.power, 11), 11)
+    r.power_low = vsub(p.power, r.power_high)
     r.sign = p.sign
     r.floor = vset(0.0 if p.mean else -INFINITY)
     r.beside = vselect(vequal(vabs(s.maximum), p.most), s.maximum, vset(-INFINITY))
@@ -99,20 +105,25 @@ cdef inline PowerReference reference_for(PowerState* s, const PowerParameters* p
     s.exponent = vmul(even, p.power)
     if kind < LOGARITHM:
         return r
-    if kind == LOGARITHM:       # which needs no scale unless numbers are extreme, or weights make small ones count
+    if is_logarithm(kind):      # which needs no scale unless numbers are extreme, or weights make small ones count
         even = vselect(vless(vabs(even), vselect(vless(p.count, vset(INFINITY)), vset(500.0), zero)), zero, even)
         r.scale = vlookup(EXP2_TABLE, vsub(vset(ROUND_16TH), even))
     m = vmul(m, r.scale)
-    log = log2_fast(m, &e) if kind == LOGARITHM else log2_double(m, zero, zero, False, &e, &m)
+    if kind == LOGARITHM:
+        log = log2_fast(m, &e)
+    elif kind == CLOSE_LOGARITHM:
+        log = log2_close(m, &e, &m)
+    else:
+        log = log2_double(m, zero, zero, False, &e, &m)
     e = vadd(e, even)
     is_large = vless(vset(LARGE_POWER), vabs(p.power))
     s.base = vselect(is_large, e, zero)
     s.base_error = r.base_error = vselect(is_large, log, zero)
     r.close = vselect(is_large, zero, p.power)
-    r.origin = vsub(s.base, even) if kind == LOGARITHM else s.base
+    r.origin = vsub(s.base, even) if is_logarithm(kind) else s.base
     log = vadd(vmul(p.power, log), vmul(p.power, e))
     s.exponent = vselect(is_large, zero, vsub(vadd(log, integer), integer))
-    if kind == LOGARITHM:       # so that FACTOR makes no sum overflow
+    if is_logarithm(kind):      # so that FACTOR makes no sum overflow
         s.exponent = vadd(s.exponent, one)
     r.shift = vsub(vset(ROUND_16TH), s.exponent)
     if kind == CAREFUL:
@@ -141,7 +152,7 @@ cdef inline void move(PowerState* s, const PowerState* to, const PowerParameters
 # Terms
 
 cdef inline vector term_of(vector x, const PowerReference* r, vector* error, int kind) noexcept nogil:
-    """abs(x)**p / 2**exponent - unit in double-double. Not of LOGARITHM."""
+    """abs(x)**p / 2**exponent - unit in double-double. Not of logarithms."""
     cdef vector zero = vset(0.0), one = vset(1.0), y = vabs(x), e, k, f, log, log_error, small, small_error
     cdef vector term, factor, rest
     cdef vmask vanishes, below
@@ -207,18 +218,27 @@ cdef inline vector factors_of(vector x, const PowerReference* r, vector* factor,
     return square
 
 
-cdef inline vector fast_term(vector x, const PowerReference* r, vector* relative, bint extreme) noexcept nogil:
-    """A term of LOGARITHM over 1 + relative. `extreme`: elements are scaled, or (d) applies. Else 0 has 2**-1000."""
-    cdef vector y = vabs(x), e, k, f, log
+cdef inline bint is_logarithm(int kind) noexcept nogil:
+    return kind == LOGARITHM or kind == CLOSE_LOGARITHM
+
+
+cdef inline vector fast_term(vector x, const PowerReference* r, vector* relative, int kind,
+                             bint extreme) noexcept nogil:
+    """A term of a logarithm over 1 + relative. `extreme`: elements are scaled, or (d) applies. Else 0 has 2**-1000."""
+    cdef vector y = vabs(x), e, k, f, log, rest
     cdef vmask vanishes
     if extreme:
         y = vmul(y, r.scale)
-    log = log2_fast(y, &e)
+    log = log2_close(y, &e, &rest) if kind == CLOSE_LOGARITHM else log2_fast(y, &e)
     if extreme:
         e = vsub(e, r.origin)
         log = vsub(log, r.base_error)
     k = vadd(vfma(log, r.power, vmul(e, r.power)), r.shift)
-    f = vfma(log, r.power, vfma1(e, r.power, vsub(r.shift, k)))
+    if kind == CLOSE_LOGARITHM:
+        f = vfma1(log, r.power, vfma1(e, r.power_high, vsub(r.shift, k)))
+        f = vadd(f, vfma(rest, r.close, vmul(e, r.power_low)))
+    else:
+        f = vfma(log, r.power, vfma1(e, r.power, vsub(r.shift, k)))
     if extreme:                             # f may be too large to vanish with the term
         vanishes = vless(k, vset(LOWEST_EXPONENT))
         f = vselect(vanishes, vset(0.0), f)
@@ -253,14 +273,15 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
         add_product(sum, x, r, kind)
         return
     if minded & GENERAL:
-        term = fast_term(x, r, &error, True) if kind == LOGARITHM else term_of(x, r, &error, kind)
+        term = fast_term(x, r, &error, kind, True) if is_logarithm(kind) else term_of(x, r, &error, kind)
         term = product(vselect(beside, vsub(zero, r.unit), term), w, &of_weight)
         error = vselect(beside, zero, error)
-        if kind != LOGARITHM:
+        if not is_logarithm(kind):
             error = vfma(error, w, of_weight)
     else:
-        term = fast_term(x, r, &error, minded & EXTREME) if kind == LOGARITHM else term_of(x, r, &error, kind)
-    if kind == LOGARITHM:
+        term = (fast_term(x, r, &error, kind, minded & EXTREME) if is_logarithm(kind) else
+                term_of(x, r, &error, kind))
+    if is_logarithm(kind):
         sum.sum = two_sum(sum.sum, term, &e) if minded & GENERAL else fast_two_sum(sum.sum, term, &e)
         error = vmul(term, error)           # rounded, so that what cancels does so exactly
         sum.error = vadd(sum.error, vadd(vadd(e, of_weight) if minded & GENERAL else e, error))
@@ -299,7 +320,7 @@ cdef inline Sum sum_from(vector start) noexcept nogil:
 
 cdef inline bint is_ordered(const Powers* a, int kind) noexcept nogil:
     """Whether lanes start at POWER_START, as in (e)."""
-    return not a.weighted and (kind == LOGARITHM or (is_product(kind) and a.count > LANES))
+    return not a.weighted and (is_logarithm(kind) or (is_product(kind) and a.count > LANES))
 
 
 cdef inline void free_of_factor(Sum* sum) noexcept nogil:
@@ -421,7 +442,7 @@ cdef inline void add_row_of_powers(const Powers* a, const PowerReference* r, int
     for j in range(VECTORS):
         sums[j].sum = vsub(sums[j].sum, start)
     total = in_order(sums, a.count) if a.count <= LANES else folded(sums, minded & ORDERED)
-    if kind == LOGARITHM:
+    if is_logarithm(kind):
         free_of_factor(&total)
     join(&a.states.sum, &a.states.sum_error, &total)
     if not minded & GENERAL:
@@ -458,7 +479,7 @@ cdef inline void add_tile_of_powers(const Powers* a, int kind, int minded) noexc
         if minded & GENERAL:
             fold_sums(weights, a.vectors, False)
     for j in range(a.vectors):
-        if kind == LOGARITHM:
+        if is_logarithm(kind):
             free_of_factor(&sums[j])
         join(&a.states[j].sum, &a.states[j].sum_error, &sums[j])
         if not minded & GENERAL:
@@ -469,28 +490,30 @@ cdef inline void add_tile_of_powers(const Powers* a, int kind, int minded) noexc
 
 cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
     cdef PowerReference r = a.references[0]     # a copy, which no store can change
-    cdef int ordered = ORDERED if is_ordered(a, kind) else 0, averaged = AVERAGED if a.mean else 0
+    cdef int ordered = ORDERED if is_ordered(a, kind) else 0, averaged = 0
     cdef bint extreme = False
     cdef Py_ssize_t j
-    if kind == LOGARITHM:
+    if kind == CLOSE_LOGARITHM or (kind in (FIRST, SECOND, THIRD, FOURTH) and a.mean):
+        averaged = AVERAGED
+    if is_logarithm(kind):
         for j in range(max(1, a.vectors)):
             extreme = extreme or is_extreme(&a.references[j])
     if a.vectors and (a.general or kind == COUNT or kind == CAREFUL):
         add_tile_of_powers(a, kind, GENERAL | EXTREME | ordered)
-    elif a.vectors and not ordered:
+    elif a.vectors and is_product(kind) and not ordered:
         add_tile_of_powers(a, kind, averaged)
     elif a.vectors and extreme:
-        add_tile_of_powers(a, kind, ORDERED | EXTREME)
+        add_tile_of_powers(a, kind, ORDERED | EXTREME | averaged)
     elif a.vectors and averaged:
         add_tile_of_powers(a, kind, ORDERED | AVERAGED)
     elif a.vectors:
         add_tile_of_powers(a, kind, ORDERED)
     elif a.general or kind == COUNT or kind == CAREFUL:
         add_row_of_powers(a, &r, kind, GENERAL | EXTREME | ordered)
-    elif not ordered:
+    elif is_product(kind) and not ordered:
         add_row_of_powers(a, &r, kind, averaged)
     elif extreme:
-        add_row_of_powers(a, &r, kind, ORDERED | EXTREME | (FOLLOWED if a.ahead else 0))
+        add_row_of_powers(a, &r, kind, ORDERED | EXTREME | averaged | (FOLLOWED if a.ahead else 0))
     elif not a.ahead:
         add_row_of_powers(a, &r, kind, ORDERED | averaged)
     elif averaged:
@@ -499,26 +522,53 @@ cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
         add_row_of_powers(a, &r, kind, ORDERED | FOLLOWED)
 
 
-cdef void add_powers(const Powers* a, int kind) noexcept nogil:
-    """Adds a block; each kind has loops of its own."""
-    if kind == COUNT:
-        add_powers_as(a, COUNT)
-    elif kind == ROOT:
-        add_powers_as(a, ROOT)
-    elif kind == FIRST:
-        add_powers_as(a, FIRST)
-    elif kind == THREE_HALVES:
-        add_powers_as(a, THREE_HALVES)
-    elif kind == SECOND:
-        add_powers_as(a, SECOND)
-    elif kind == THIRD:
-        add_powers_as(a, THIRD)
-    elif kind == FOURTH:
-        add_powers_as(a, FOURTH)
-    elif kind == LOGARITHM:
-        add_powers_as(a, LOGARITHM)
-    else:
-        add_powers_as(a, CAREFUL)
+# A function for each kind, called by its address: in one, compilers run out of patience, and of registers.
+
+cdef void add_counts(const Powers* a) noexcept nogil:
+    add_powers_as(a, COUNT)
+
+
+cdef void add_roots(const Powers* a) noexcept nogil:
+    add_powers_as(a, ROOT)
+
+
+cdef void add_firsts(const Powers* a) noexcept nogil:
+    add_powers_as(a, FIRST)
+
+
+cdef void add_three_halves(const Powers* a) noexcept nogil:
+    add_powers_as(a, THREE_HALVES)
+
+
+cdef void add_seconds(const Powers* a) noexcept nogil:
+    add_powers_as(a, SECOND)
+
+
+cdef void add_thirds(const Powers* a) noexcept nogil:
+    add_powers_as(a, THIRD)
+
+
+cdef void add_fourths(const Powers* a) noexcept nogil:
+    add_powers_as(a, FOURTH)
+
+
+cdef void add_logarithms(const Powers* a) noexcept nogil:
+    add_powers_as(a, LOGARITHM)
+
+
+cdef void add_close_logarithms(const Powers* a) noexcept nogil:
+    add_powers_as(a, CLOSE_LOGARITHM)
+
+
+cdef void add_careful(const Powers* a) noexcept nogil:
+    add_powers_as(a, CAREFUL)
+
+
+ctypedef void (*AddPowers)(const Powers*) noexcept nogil
+
+cdef AddPowers[CAREFUL + 1] ADD_POWERS = [
+    add_counts, add_roots, add_firsts, add_three_halves, add_seconds, add_thirds, add_fourths, add_logarithms,
+    add_close_logarithms, add_careful]
 
 
 cdef inline void raise_power(PowerState* s, PowerReference* r, vector maximum, const PowerParameters* p,
@@ -579,7 +629,7 @@ cdef void power_row(void* state, const void* parameters, const Block* block, bin
         a.ahead = left >= 2*BLOCK_ROWS and not a.general and p.kind != COUNT and p.kind != CAREFUL
         for j in range(VECTORS):
             top[j] = vset(0.0 if a.ahead else -INFINITY)
-        add_powers(&a, p.kind)
+        ADD_POWERS[p.kind](&a)
         if left > BLOCK_ROWS and not a.ahead:
             scan_rows_of_powers(&a, BLOCK, min(BLOCK_ROWS, left - BLOCK_ROWS), p.sign)
         left -= a.rows
@@ -611,7 +661,7 @@ cdef void power_tile(void* states, const void* parameters, const Block* block, P
             scan_powers(&top, block.x + k, block.weights + k if block.weights != NULL else NULL, p.sign)
         a.general = a.general or vany(vequal(top, vset(INFINITY)))
         raise_power(&s[j], &r[j], top, &p[j], first)
-    add_powers(&a, p.kind)
+    ADD_POWERS[p.kind](&a)
 
 
 cdef void power_merge(void* into, const void* other, const void* parameters) noexcept nogil:
@@ -656,8 +706,8 @@ cdef void power_parameters(PowerParameters* p, const double* power, double limit
         p.kind = ROOT
     elif not mean and first == 1.5:
         p.kind = THREE_HALVES
-    elif not mean and first > 1:
-        p.kind = LOGARITHM
+    elif first > 1:
+        p.kind = CLOSE_LOGARITHM if mean else LOGARITHM
 
 
 cdef inline vector bounded(vector value, vector m, const PowerParameters* p) noexcept nogil:
