@@ -496,7 +496,8 @@ def pmean(
     Notes
     -----
     The error stays within 2 ulp of the result, with weights times :math:`\sum_i |b_i| a_i^p / |\sum_i b_i a_i^p|`,
-    or :math:`\sum_i |b_i| / |\sum_i b_i|` if that is larger, however small `p` is: powers are taken in double-double.
+    or :math:`\sum_i |b_i| / |\sum_i b_i|` if that is larger, however small `p` is: powers are taken in double-double,
+    above 1 their logarithms.
     It may be larger where weights are below 1e-290. The mean of equal numbers is that number. Without weights
     :math:`M_p \le \max a` holds in floating point for positive `p`, and :math:`\min a \le M_p` for negative.
 

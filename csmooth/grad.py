@@ -398,12 +398,14 @@ class _Call:
             _arrays.check_out(named, out, self.shape, into.dtype)
         self.out = out if spread else None
         self.gradient = _arrays.Results(named, into, None if spread else out, parameter)
-        # Read after the gradient is made: for extremes, for the value of norms beside a slope, for their signs beside
+        # Read after the gradient is made: for extremes, for the value of powers beside a slope, for their signs beside
         # infinities, where weights cancel.
         weighted = into.weights is not None
         again = weighted or np.isinf(parameter).any()
+        if function in ("pnorm", "pmean"):
+            again = again or name in self.wrt
         if function == "pnorm":
-            again = again or name in self.wrt or np.equal(parameter, 1).any()
+            again = again or np.equal(parameter, 1).any()
         sources = (into.a if again else None, into.weights, into.weights_mask)
         if any(np.may_share_memory(self.gradient.array, x) for x in sources if x is not None):
             self.gradient.array = np.empty(into.shape, into.dtype)
@@ -428,9 +430,9 @@ class _Call:
             _reductions.reduce(self.function, into, self.parameter, self.initial, value, sign)
             _plain_gradients.map(self.function, into, self.parameter, self.initial, value, gradient, slope)
             return
-        close = self.function == "pnorm" and slope is not None
+        close = self.function in ("pnorm", "pmean") and slope is not None
         _reductions.map(
-            "pnorm_slope" if close else self.function,
+            f"{self.function}_slope" if close else self.function,
             into,
             self.parameter,
             self.initial,

@@ -283,6 +283,14 @@ def test_slope_of_one_element(p: float, scale: float) -> None:
     assert (np.abs(gradient - 1) <= EPSILON * max(1, abs(p) / 10)).all()
 
 
+@pytest.mark.parametrize("name", ["pnorm", "pmean"])
+@pytest.mark.parametrize("p", [0.7, 1.5, 2.5, 3.0, 7.3])
+def test_slope_where_one_weight_is_nearly_all(name: str, p: float) -> None:
+    """The logarithm of that element's share, of which the other one is 1e-25, must not be noise."""
+    a, b = np.array([1.7, 2.1]), np.array([1, 1e-25])
+    assert units_of_slope(both(name, a, p, b=b)[2], right(name, a, b, p)) <= BOUND
+
+
 @pytest.mark.parametrize("name", ["logsumexp", "logmeanexp", "boltzmann"])
 def test_errors_with_weights_of_both_signs(name: str) -> None:
     rng = np.random.default_rng(5)

@@ -400,3 +400,19 @@ cdef Mapping PNORM_SLOPE = Mapping(
 cdef Mapping PMEAN_GRADIENT = Mapping(
     &PMEAN, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
     NULL, 0.0, False)
+
+
+cdef void pmean_close_parameters(void* parameters, const double* power, double limit) noexcept nogil:
+    cdef PowerParameters* p = <PowerParameters*>parameters
+    power_parameters(p, power, limit, True)
+    if p.kind == CLOSE_LOGARITHM:
+        p.kind = CAREFUL
+
+
+cdef Reduction PMEAN_CLOSE = Reduction(
+    power_row, power_tile, power_short, power_merge, power_finish, pmean_close_parameters,
+    sizeof(PowerState), sizeof(PowerParameters), 0.0, 0.0, False, True, NAN, True, False)
+
+cdef Mapping PMEAN_SLOPE = Mapping(
+    &PMEAN_CLOSE, sizeof(PowerGradient), power_gradient, power_gradient_apply, power_gradient_apply, NULL,
+    NULL, 0.0, False)

@@ -83,6 +83,8 @@ cdef const Mapping* map_named(str name) except NULL:
         return &PNORM_SLOPE
     if name == "pmean":
         return &PMEAN_GRADIENT
+    if name == "pmean_slope":
+        return &PMEAN_SLOPE
     raise ValueError(name)
 
 

@@ -11,17 +11,17 @@ A state stands for the elements x seen so far:
     and moving the reference multiplies by a power of two, exactly.
 (b) The terms of small and half-integer p are products and square roots; of other p, 2**(p * log2(abs(x))), where
     exponent and mantissa of x stay apart, so that the size of x costs no accuracy.
-(c) A p-th root divides errors by p. Where that enlarges them, and for means, terms are taken in double-double; if they
-    are near 1, which small p makes of any numbers, less 1 (the unit), so that what differs is not rounded off.
-    Above 1 logarithms and terms need not be in double-double, but for means the logarithm must, so that the mean of
-    equal numbers is that number. Such a term is an entry of the table, with FACTOR, which a block's sum is freed of,
-    times 1 + relative.
+(c) A p-th root divides errors by p. Where that enlarges them, terms are taken in double-double; if they are near 1,
+    which small p makes of any numbers, less 1 (the unit), so that what differs is not rounded off. Above 1 neither
+    logarithms nor terms need be in double-double; but the mean of equal numbers is to be that number, so of means the
+    logarithm is, and with weights their product with the term. Such a term is an entry of the table, with FACTOR,
+    which a block's sum is freed of, times 1 + relative.
 (d) From LARGE_POWER on p * log2(x) has no room for a fraction. There the base is log2 of the maximum, in double-double;
     else it is 0. Moving it rounds, which the root then hides.
 (e) Lanes start at POWER_START, so far above a block's terms that each is rounded to the same last place: what that left
     is a difference, and the lanes add up exactly. Products of two numbers are added by one operation, as fma() rounds
     but once. Of few elements, which some loops add in lanes and some do not, products start at 0, since it depends on
-    the sum where a tie goes (entries of the table are none); and so does all that has weights.
+    the sum where a tie goes (entries of the table are none); and so does all that is given weights.
 """
 
 cdef extern from *:
@@ -46,7 +46,7 @@ cdef enum:
 cdef enum:
     # What else a loop must mind, where that differs from call to call: as in exponential.pxi.
     ORDERED = 1         # sums start at POWER_START
-    AVERAGED = 2        # a mean, which elements below 0 make NaN
+    AVERAGED = 2        # a mean: elements below 0 make it NaN, and they are counted
     GENERAL = 4         # elements may be infinite, or of a mean, and a weight may be given: if ORDERED, 0 or 1
     EXTREME = 8         # logarithms: elements are scaled, or (d) applies
     FOLLOWED = 16       # rows: the next block is scanned; so memory is read evenly, in the shade of the arithmetic
@@ -257,6 +257,7 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
     """Adds an element; if GENERAL, its weight, too, which is 1 if it is NULL."""
     cdef vector error, e, of_weight = vset(0.0), zero = vset(0.0), w = vset(1.0), term
     cdef vmask beside
+    cdef bint whole = kind == CLOSE_LOGARITHM and not minded & ORDERED      # of which weights may leave little
     if minded & (AVERAGED | GENERAL):
         x = vselect(vless(vmul(x, r.sign), r.floor), vset(NAN), x)
     if minded & GENERAL:
@@ -274,14 +275,16 @@ cdef inline void add_power(Sum* sum, Sum* weights, vector x, const double* weigh
         return
     if minded & GENERAL:
         term = fast_term(x, r, &error, kind, True) if is_logarithm(kind) else term_of(x, r, &error, kind)
+        if whole:
+            term = fast_two_sum(term, vmul(term, error), &error)
         term = product(vselect(beside, vsub(zero, r.unit), term), w, &of_weight)
         error = vselect(beside, zero, error)
-        if not is_logarithm(kind):
+        if whole or not is_logarithm(kind):
             error = vfma(error, w, of_weight)
     else:
         term = (fast_term(x, r, &error, kind, minded & EXTREME) if is_logarithm(kind) else
                 term_of(x, r, &error, kind))
-    if is_logarithm(kind):
+    if is_logarithm(kind) and not whole:
         sum.sum = two_sum(sum.sum, term, &e) if minded & GENERAL else fast_two_sum(sum.sum, term, &e)
         error = vmul(term, error)           # rounded, so that what cancels does so exactly
         sum.error = vadd(sum.error, vadd(vadd(e, of_weight) if minded & GENERAL else e, error))
@@ -387,7 +390,7 @@ cdef struct Powers:
     const double* tail
     const double* tail_weights
     vector* top
-    bint ahead                  # and is to be scanned
+    bint ahead                  # another block follows, to be scanned meanwhile
     bint mean
     bint general                # elements may be infinite, or weights other than 1
     bint weighted               # weights are given
@@ -493,7 +496,7 @@ cdef inline void add_powers_as(const Powers* a, int kind) noexcept nogil:
     cdef int ordered = ORDERED if is_ordered(a, kind) else 0, averaged = 0
     cdef bint extreme = False
     cdef Py_ssize_t j
-    if kind == CLOSE_LOGARITHM or (kind in (FIRST, SECOND, THIRD, FOURTH) and a.mean):
+    if kind == CLOSE_LOGARITHM or (kind in (FIRST, SECOND, THIRD, FOURTH) and a.mean):     # others are never means
         averaged = AVERAGED
     if is_logarithm(kind):
         for j in range(max(1, a.vectors)):
@@ -566,6 +569,7 @@ cdef void add_careful(const Powers* a) noexcept nogil:
 
 ctypedef void (*AddPowers)(const Powers*) noexcept nogil
 
+# In the order of the enum
 cdef AddPowers[CAREFUL + 1] ADD_POWERS = [
     add_counts, add_roots, add_firsts, add_three_halves, add_seconds, add_thirds, add_fourths, add_logarithms,
     add_close_logarithms, add_careful]
