@@ -402,6 +402,7 @@ cdef Mapping PMEAN_GRADIENT = Mapping(
     NULL, 0.0, False)
 
 
+# As PNORM_CLOSE; sums of products are close.
 cdef void pmean_close_parameters(void* parameters, const double* power, double limit) noexcept nogil:
     cdef PowerParameters* p = <PowerParameters*>parameters
     power_parameters(p, power, limit, True)
